@@ -1,0 +1,300 @@
+package usher
+
+import "time"
+
+// Status is where a conversation stands; design: one state machine, in matcher/floor.
+type Status string
+
+// The statuses.
+const (
+	StatusOpen     Status = "open"     // clarifying, or with the bot
+	StatusQueued   Status = "queued"   // waits for an agent
+	StatusOffered  Status = "offered"  // one agent is asked
+	StatusAssigned Status = "assigned" // has its agent
+	StatusWrapping Status = "wrapping" // over, the agent writes it up
+	StatusClosed   Status = "closed"
+	StatusBlocked  Status = "blocked"
+)
+
+// RoutingState is what the answer to a message says of its conversation.
+type RoutingState string
+
+// The routing states.
+const (
+	StateOffered    RoutingState = "offered"
+	StateAssigned   RoutingState = "assigned"
+	StateQueued     RoutingState = "queued"
+	StateClarifying RoutingState = "clarifying"
+	StateBot        RoutingState = "bot"
+	StateOverflow   RoutingState = "overflow"
+	StateBlocked    RoutingState = "blocked"
+	StateDelivered  RoutingState = "delivered"
+)
+
+// Stable codes of Routing.Reason, besides "rule:<id>".
+const (
+	ReasonBestFit        = "best_fit"
+	ReasonDedicated      = "dedicated"
+	ReasonSticky         = "sticky"
+	ReasonSenior         = "senior"
+	ReasonRotation       = "rotation"
+	ReasonLeastLoaded    = "least_loaded"
+	ReasonLongestIdle    = "longest_idle"
+	ReasonNobodyOnline   = "no_agent_online"
+	ReasonAllFull        = "all_full"
+	ReasonNoMatch        = "no_suitable_agent" // somebody is online with room, nobody passes the filters
+	ReasonExcluded       = "nobody_accepts"
+	ReasonHold           = "hold"
+	ReasonUnsure         = "unsure"
+	ReasonGreeting       = "greeting"
+	ReasonBlacklist      = "blacklist"
+	ReasonLowValue       = "low_value"
+	ReasonRoutingPending = "routing_pending"
+	ReasonManual         = "manual"
+	ReasonTransfer       = "transfer"
+	ReasonHuman          = "human_requested"
+)
+
+// AgentRef names an agent.
+type AgentRef struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// OfferRef names an offer in a routing answer.
+type OfferRef struct {
+	ID        string    `json:"id"`
+	AgentID   string    `json:"agent_id"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// WaitEstimate is in seconds.
+type WaitEstimate struct {
+	P50 int `json:"p50"`
+	P90 int `json:"p90"`
+}
+
+// Choice is one answer to a clarifying question.
+type Choice struct {
+	ID    string `json:"id"` // the intent's label
+	Label string `json:"label"`
+	Text  string `json:"text"`
+}
+
+// Invitation asks the customer to go on elsewhere.
+type Invitation struct {
+	Channel string `json:"channel"`
+	Text    string `json:"text"`
+	URL     string `json:"url"`
+}
+
+// Routing is what became of a message: exactly one state, and why.
+type Routing struct {
+	State         RoutingState  `json:"state"`
+	Reason        string        `json:"reason"`
+	Queue         string        `json:"queue,omitempty"`
+	Agent         *AgentRef     `json:"agent,omitempty"`
+	Offer         *OfferRef     `json:"offer,omitempty"`
+	Position      int           `json:"position,omitempty"` // from 1, when queued
+	EstimatedWait *WaitEstimate `json:"estimated_wait_s"`   // null when nobody suitable is online
+	Reply         string        `json:"reply,omitempty"`
+	Choices       []Choice      `json:"choices,omitempty"`
+	Invitation    *Invitation   `json:"invitation,omitempty"`
+	DecisionID    string        `json:"decision_id,omitempty"`
+}
+
+// History is what intake knows of the customer's past when a message arrives.
+type History struct {
+	Open             int       `json:"open"` // other open conversations
+	Conversations30d int       `json:"conversations_30d"`
+	LastAgent        string    `json:"last_agent,omitempty"`
+	LastAgentAt      time.Time `json:"last_agent_at"`
+	OpenAgent        string    `json:"open_agent,omitempty"` // has another open conversation of this customer
+	LastRating       *int      `json:"last_rating,omitempty"`
+}
+
+// Hints are a caller's wishes, honoured for server keys only.
+type Hints struct {
+	Queue   string   `json:"queue,omitempty"`
+	AgentID string   `json:"agent_id,omitempty"`
+	Skills  []string `json:"skills,omitempty"`
+}
+
+// TextFacts are the text conditions of policy Version that hold for a
+// conversation's customer text: ascending indices given by the compiled policy.
+// They stand in for the text itself, which the floor never sees.
+type TextFacts struct {
+	Version int   `json:"version"`
+	Holds   []int `json:"holds"`
+}
+
+// Exclusion keeps an agent from being offered this conversation again.
+type Exclusion struct {
+	AgentID string    `json:"agent_id"`
+	Kind    string    `json:"kind"` // declined | expired
+	At      time.Time `json:"at"`
+}
+
+// Conversation is one matter of one customer. The second half is what routing
+// needs to go on after a restart; it is stored but not shown.
+type Conversation struct {
+	ID              string     `json:"id"`
+	CustomerID      string     `json:"customer_id"`
+	Channel         string     `json:"channel"`
+	Status          Status     `json:"status"`
+	Queue           string     `json:"queue,omitempty"`
+	Priority        int        `json:"priority"` // head start in seconds, given by hand
+	Intent          string     `json:"intent,omitempty"`
+	Language        string     `json:"language"`
+	Tags            []string   `json:"tags"`
+	AgentID         string     `json:"agent_id,omitempty"` // of the offer, the assignment or the wrap-up
+	Tier            string     `json:"tier"`
+	OpenedAt        time.Time  `json:"opened_at"`
+	FirstResponseAt *time.Time `json:"first_response_at,omitempty"`
+	AssignedAt      *time.Time `json:"assigned_at,omitempty"`
+	ClosedAt        *time.Time `json:"closed_at,omitempty"`
+	CloseReason     string     `json:"close_reason,omitempty"`
+	WaitingSince    *time.Time `json:"waiting_since,omitempty"` // start of the present period of waiting
+	PreviousID      string     `json:"previous_id,omitempty"`
+	Version         int        `json:"version"`
+	Routing         Routing    `json:"routing"`
+
+	Work Work `json:"work"`
+}
+
+// Work is the routing state of a conversation.
+type Work struct {
+	Kind          ChannelKind    `json:"kind"`
+	Units         int            `json:"units"`        // what it costs its agent
+	Messages      int            `json:"messages"`     // last sequence given
+	LastMessageAt time.Time      `json:"last_message"` // by the customer
+	Customer      CustomerFacts  `json:"customer"`
+	History       History        `json:"history"`
+	Hints         Hints          `json:"hints"`
+	Facts         TextFacts      `json:"facts"`
+	Attachments   bool           `json:"attachments,omitempty"`
+	Textless      bool           `json:"textless,omitempty"` // nothing to understand: rules and the fallback decide
+	Understanding *Understanding `json:"understanding,omitempty"`
+	Vector        *Vector        `json:"vector,omitempty"`
+	WantsHuman    bool           `json:"wants_human,omitempty"`
+	Asked         bool           `json:"asked,omitempty"`      // the one question of this cycle was asked
+	Generalist    bool           `json:"generalist,omitempty"` // no requirement derived from intents
+	Choices       []string       `json:"choices,omitempty"`    // labels on offer while clarifying
+	AnswerBy      time.Time      `json:"answer_by"`            // clarifying ends; zero = not clarifying
+	Greeting      bool           `json:"greeting,omitempty"`   // clarifying without a question
+	Waited        time.Duration  `json:"waited"`               // finished periods of waiting
+	HeadStartS    int            `json:"head_start_s"`         // of tier and rules
+	Rules         []RuleHit      `json:"rules"`
+	Require       []SkillLevel   `json:"require"` // by rules, hints and the queue at its present step
+	Prefer        []SkillLevel   `json:"prefer"`
+	Team          string         `json:"team,omitempty"`
+	Pinned        string         `json:"pinned,omitempty"` // an agent chosen by rule or hint
+	Target        string         `json:"target,omitempty"` // transfer: the next offer is for this agent alone
+	Relaxed       int            `json:"relaxed"`          // relaxation steps applied
+	Excluded      []Exclusion    `json:"excluded"`
+	AllExcluded   time.Time      `json:"all_excluded"` // since every eligible agent is excluded; zero = not so
+	Offers        int            `json:"offers"`       // in this cycle
+	OfferID       string         `json:"offer_id,omitempty"`
+	AssignmentID  string         `json:"assignment_id,omitempty"`
+	Prefers       string         `json:"prefers,omitempty"` // the agent to go back to, if he passes the filters
+	WrapUntil     time.Time      `json:"wrap_until"`
+	Warned        bool           `json:"warned,omitempty"`   // the notice before closing for inactivity was given
+	NoReply       bool           `json:"no_reply,omitempty"` // the alarm was raised
+	RequeueAt     time.Time      `json:"requeue_at"`         // its agent was lost
+	Transfers     int            `json:"transfers"`
+	Reopened      int            `json:"reopened"`
+	DecisionID    string         `json:"decision_id,omitempty"`
+	MaxOffers     bool           `json:"max_offers,omitempty"` // the alarm was raised
+}
+
+// CustomerFacts is what routing uses of a customer.
+type CustomerFacts struct {
+	ID         string         `json:"id"`
+	Known      bool           `json:"known"`
+	Tier       string         `json:"tier"`
+	TierSource string         `json:"tier_source"`
+	TierReason string         `json:"tier_reason,omitempty"`
+	TierUntil  time.Time      `json:"tier_until"` // zero = does not expire; then the tier falls to Below
+	Below      string         `json:"below,omitempty"`
+	Value      *float64       `json:"value,omitempty"` // expected spend in twelve months
+	Dedicated  string         `json:"dedicated,omitempty"`
+	Tags       []string       `json:"tags"`
+	Language   string         `json:"language,omitempty"`
+	Attributes map[string]any `json:"attributes"`
+}
+
+// FactsAt returns what routing uses of c at now.
+func (c *Customer) FactsAt(now time.Time) CustomerFacts {
+	f := CustomerFacts{
+		ID: c.ID, Known: !c.Anonymous, Dedicated: c.Dedicated(), Tags: c.Tags,
+		Language: c.Language, Attributes: c.Attributes,
+	}
+	f.Tier, f.TierSource = c.TierAt(now)
+	if f.TierSource == "manual" {
+		f.TierReason, f.TierUntil = c.Manual.Reason, c.Manual.ExpiresAt
+		below := *c
+		below.Manual = nil
+		f.Below, _ = below.TierAt(now)
+	}
+	if c.Value != nil {
+		v := c.Value.Expected12m
+		f.Value = &v
+	}
+	return f
+}
+
+// OfferState is the life of an offer.
+type OfferState string
+
+// The offer states.
+const (
+	OfferPending   OfferState = "pending"
+	OfferAccepted  OfferState = "accepted"
+	OfferDeclined  OfferState = "declined"
+	OfferIsExpired OfferState = "expired"
+	OfferWithdrawn OfferState = "rescinded"
+)
+
+// Offer invites one agent to one conversation until ExpiresAt.
+type Offer struct {
+	ID             string     `json:"id"`
+	ConversationID string     `json:"conversation_id"`
+	AgentID        string     `json:"agent_id"`
+	State          OfferState `json:"state"`
+	CreatedAt      time.Time  `json:"created_at"`
+	ExpiresAt      time.Time  `json:"expires_at"`
+	DecidedAt      *time.Time `json:"decided_at,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
+	DecisionID     string     `json:"decision_id,omitempty"`
+	Units          int        `json:"units"`
+}
+
+// Assignment is one agent's time with a conversation.
+type Assignment struct {
+	ID             string     `json:"id"`
+	ConversationID string     `json:"conversation_id"`
+	AgentID        string     `json:"agent_id"`
+	OfferID        string     `json:"offer_id,omitempty"`
+	Units          int        `json:"units"`
+	StartedAt      time.Time  `json:"started_at"`
+	EndedAt        *time.Time `json:"ended_at,omitempty"`
+	EndReason      string     `json:"end_reason,omitempty"`
+	Override       string     `json:"override,omitempty"` // why capacity was exceeded
+}
+
+// Outbound is a message to be carried to the customer by a channel adapter.
+type Outbound struct {
+	ID             string    `json:"id"` // = message id
+	ConversationID string    `json:"conversation_id"`
+	Channel        string    `json:"channel"`
+	State          string    `json:"state"` // queued | sending | accepted | failed | unknown
+	NextAt         time.Time `json:"next_at"`
+	Attempt        int       `json:"attempt"`
+}
+
+// QueueState is what the floor remembers of a queue.
+type QueueState struct {
+	ID      string `json:"id"`
+	HandleS []int  `json:"handle_s"` // handling times of its last 200 conversations, a ring
+	Next    int    `json:"next"`     // where the ring goes on
+}

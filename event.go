@@ -1,0 +1,83 @@
+package usher
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is a fact in the past tense, at a position of the one log.
+type Event struct {
+	Step           Step      `json:"step"`
+	N              int       `json:"n"` // within the step, from 0
+	Type           string    `json:"type"`
+	At             time.Time `json:"at"`
+	ConversationID string    `json:"conversation_id,omitempty"`
+	AgentID        string    `json:"agent_id,omitempty"`
+	CustomerID     string    `json:"customer_id,omitempty"`
+	MessageID      string    `json:"message_id,omitempty"` // message events: the text is read from the message
+	Data           any       `json:"data,omitempty"`       // small struct or map; ids and numbers, never user text
+}
+
+// Cursor is a place in the log, between events.
+type Cursor struct {
+	Step Step
+	N    int
+}
+
+// ID is the event's position, usable as Last-Event-ID.
+func (e *Event) ID() string { return Cursor{e.Step, e.N}.String() }
+
+// String writes c as "step-n".
+func (c Cursor) String() string { return fmt.Sprintf("%d-%d", c.Step, c.N) }
+
+// ParseCursor reads what String wrote.
+func ParseCursor(s string) (Cursor, error) {
+	a, b, ok := strings.Cut(s, "-")
+	step, err1 := strconv.ParseUint(a, 10, 64)
+	n, err2 := strconv.Atoi(b)
+	if !ok || err1 != nil || err2 != nil || n < 0 {
+		return Cursor{}, Errorf(InvalidArgument, "%q is no event id", s)
+	}
+	return Cursor{Step(step), n}, nil
+}
+
+// Event types.
+const (
+	EventMessageReceived        = "message.received"
+	EventMessageSent            = "message.sent"
+	EventMessageDelivered       = "message.delivered"
+	EventMessageFailed          = "message.failed"
+	EventConversationOpened     = "conversation.opened"
+	EventConversationQueued     = "conversation.queued"
+	EventConversationClarifying = "conversation.clarifying"
+	EventConversationAssigned   = "conversation.assigned"
+	EventConversationWrapping   = "conversation.wrapping"
+	EventConversationTransfer   = "conversation.transferred"
+	EventConversationClosed     = "conversation.closed"
+	EventConversationReopened   = "conversation.reopened"
+	EventConversationAbandoned  = "conversation.abandoned"
+	EventConversationBlocked    = "conversation.blocked"
+	EventConversationIntent     = "conversation.intent_changed"
+	EventConversationTags       = "conversation.tags_changed"
+	EventPositionChanged        = "conversation.position_changed"
+	EventUnderstandingMade      = "understanding.made"
+	EventOfferCreated           = "offer.created"
+	EventOfferUpdated           = "offer.updated"
+	EventOfferAccepted          = "offer.accepted"
+	EventOfferDeclined          = "offer.declined"
+	EventOfferExpired           = "offer.expired"
+	EventOfferRescinded         = "offer.rescinded"
+	EventIdentityConflict       = "identity.conflict"
+	EventAgentPresence          = "agent.presence_changed"
+	EventAgentCapacity          = "agent.capacity_changed"
+	EventAgentUpdated           = "agent.updated"
+	EventPolicyPublished        = "policy.published"
+	EventPolicyRestored         = "policy.restored"
+	EventModelPromoted          = "model.promoted"
+	EventDecisionMade           = "decision.made"
+	EventTierChanged            = "customer.tier_changed"
+	EventAlarmRaised            = "alarm.raised"
+	EventAlarmCleared           = "alarm.cleared"
+)
