@@ -358,8 +358,10 @@ type Change struct {
 	Result        Result
 }
 
-// Changed reports whether c must be stored. A refusal must not.
-func (c *Change) Changed() bool { return c.Result.Err == nil && len(c.Events) > 0 }
+// Changed reports whether c must be stored. Every change of a row is told by an
+// event, so a step without events changed nothing. A refused input may still
+// have let timers fire.
+func (c *Change) Changed() bool { return len(c.Events) > 0 }
 
 // Result is the answer to one input. A refusal has Err and no rows.
 type Result struct {
