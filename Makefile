@@ -1,0 +1,122 @@
+# `make` alone lists the targets. `make run` and `make test` need Go with a C compiler, and pip or npm;
+# nothing else has to be installed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO       ?= go
+# gin without MessagePack: half the binary.
+TAGS     := nomsgpack
+BIN      := bin/usher
+LIBRARY  := .cache/onnxruntime/libonnxruntime.so
+LINT_VERSION := v2.15.0
+LINT     := .cache/bin/golangci-lint-$(LINT_VERSION)
+
+N         ?= 200
+SEED      ?= 0
+ROUNDS    ?= 1000
+FUZZTIME  ?= 30s
+PKG       ?= ./...
+
+# Two arenas are enough for a process that allocates little in C; glibc would make eight per core.
+export MALLOC_ARENA_MAX ?= 2
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## build, and start the demo: a team, a policy and traffic in two languages
+	@$(BIN) demo
+
+.PHONY: demo
+demo: run ## the same as run
+
+.PHONY: build
+build: library ## build bin/usher
+	@mkdir -p bin
+	$(GO) build -tags $(TAGS) -o $(BIN) ./cmd/usher
+
+.PHONY: library
+library: # the ONNX Runtime library if it can be had; usher says "degraded" in every answer without it
+	@tool/onnxruntime || true
+
+.PHONY: onnxruntime
+onnxruntime: $(LIBRARY) ## obtain the ONNX Runtime library (pinned, checked) into .cache/
+
+$(LIBRARY):
+	@tool/onnxruntime
+
+.PHONY: test
+test: library ## run everything that needs nothing else installed
+	$(GO) test -tags $(TAGS) $(PKG)
+
+.PHONY: race
+race: library ## the tests of the concurrent packages under the race detector
+	$(GO) test -race -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/...
+
+.PHONY: onewinner
+onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race detector
+	USHER_TEST_ROUNDS=$(ROUNDS) $(GO) test -race -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestOneWinner$$' ./cmd/usher
+
+.PHONY: crash
+crash: build ## kill the server N times under load, at random instants; SEED=0 draws one
+	$(GO) run -tags $(TAGS) ./eval/crash -usher $(BIN) -n $(N) -seed $(SEED)
+
+.PHONY: demo-check
+demo-check: build ## start the demo; fail unless an offer is accepted within 60 s
+	$(GO) run -tags $(TAGS) ./eval/demo -usher $(BIN)
+
+.PHONY: eval
+eval: build ## how well usher understands and ranks: the sets of eval/
+	$(BIN) eval run eval/understanding/service.jsonl
+	$(BIN) eval groups eval/understanding/groups.jsonl
+	$(BIN) eval ranking eval/ranking
+
+.PHONY: doctor
+doctor: build ## check a data directory: make doctor DATA=data/demo
+	$(BIN) doctor --data $(or $(DATA),data/demo)
+
+.PHONY: bench
+bench: library ## the budgets of docs/ARCHITECTURE.md, one run
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; grep -rlE '^func Fuzz' --include '*_test.go' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "$$dir $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; done
+
+.PHONY: cover
+cover: library ## coverage by function, read and not gated
+	@mkdir -p .cache
+	$(GO) test -tags $(TAGS) -coverprofile=.cache/cover.out $(PKG)
+	$(GO) tool cover -func=.cache/cover.out | tail -1
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint with the rules of .golangci.yml
+	$(LINT) run
+
+.PHONY: lint-prove
+lint-prove: $(LINT) ## show that every import rule bites
+	tool/lint-prove $(LINT)
+
+.PHONY: fmt
+fmt: $(LINT) ## format
+	$(LINT) fmt
+
+$(LINT):
+	@mkdir -p $(@D)
+	GOBIN=$(abspath $(@D)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv $(@D)/golangci-lint $@
+
+.PHONY: verify
+verify: ## the tree is tidy: modules, vet, gofix
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+	$(GO) vet -tags $(TAGS) $(PKG)
+	$(GO) fix -tags $(TAGS) -diff $(PKG)
+
+.PHONY: ci
+ci: ## what a change must pass
+	.ci/run
