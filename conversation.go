@@ -195,8 +195,8 @@ type Work struct {
 	AllExcluded   time.Time      `json:"all_excluded"` // since every eligible agent is excluded; zero = not so
 	Offers        int            `json:"offers"`       // in this cycle
 	OfferID       string         `json:"offer_id,omitempty"`
-	AssignmentID  string         `json:"assignment_id,omitempty"`
-	Prefers       string         `json:"prefers,omitempty"` // the agent to go back to, if he passes the filters
+	Assignment    *Assignment    `json:"assignment,omitempty"` // the open one
+	Prefers       string         `json:"prefers,omitempty"`    // the agent to go back to, if he passes the filters
 	WrapUntil     time.Time      `json:"wrap_until"`
 	Warned        bool           `json:"warned,omitempty"`   // the notice before closing for inactivity was given
 	NoReply       bool           `json:"no_reply,omitempty"` // the alarm was raised

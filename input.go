@@ -377,6 +377,7 @@ type Floor struct {
 	Step          Step           `json:"step"`
 	Now           time.Time      `json:"now"` // of the last committed step
 	Seed          uint64         `json:"seed"`
+	Language      string         `json:"language"` // of the workspace; "" is zh
 	Policy        PolicyVersion  `json:"policy"`
 	Bundle        Bundle         `json:"bundle"`
 	Agents        []Agent        `json:"agents"`        // by id
