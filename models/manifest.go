@@ -2,6 +2,12 @@
 // bundles. It is about artefacts: no domain types live here.
 package models
 
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
 // Kind says what a bundle reads.
 type Kind string
 
@@ -42,11 +48,29 @@ type Manifest struct {
 	Metrics        map[string]any `json:"metrics"`
 }
 
-// Tensor is an input or output of the graph. A dimension of -1 varies.
+// Tensor is an input or output of the graph.
 type Tensor struct {
-	Name  string  `json:"name"`
-	Type  string  `json:"type"` // int64 | float32
-	Shape []int64 `json:"shape"`
+	Name  string `json:"name"`
+	Type  string `json:"type"` // int64 | float32
+	Shape []Dim  `json:"shape"`
+}
+
+// Dim is a dimension: its size, or -1 where it varies, which the manifest writes as
+// a name such as "batch".
+type Dim int64
+
+// UnmarshalJSON reads a number or a name.
+func (d *Dim) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*d = -1
+		return nil
+	}
+	var n int64
+	if err := json.Unmarshal(b, &n); err != nil {
+		return fmt.Errorf("read dimension: %w", err)
+	}
+	*d = Dim(n)
+	return nil
 }
 
 // Specials are the token ids with a meaning of their own.
@@ -110,13 +134,38 @@ type Golden struct {
 	Embedding   []float32 `json:"embedding"` // its first eight numbers
 }
 
-// Feature is one row of a tabular bundle's features.json.
+// GoldenRow is one row of a tabular bundle's golden.jsonl. A feature that is null
+// is missing.
+type GoldenRow struct {
+	Features    []*float32 `json:"features"`
+	Expected12m float64    `json:"expected_12m"`
+	PActive     float64    `json:"p_active"`
+}
+
+// Feature is one column of a tabular bundle's input, a row of features.json.
 type Feature struct {
-	Name        string  `json:"name"`
-	Unit        string  `json:"unit"`
-	Missing     float64 `json:"missing"`  // what stands for an absent number
-	Baseline    float64 `json:"baseline"` // the ordinary customer's; contributions are told against it
-	Low         float64 `json:"low"`      // numbers are clamped to [Low, High]
-	High        float64 `json:"high"`
-	Description string  `json:"description"`
+	Name        string `json:"name"`
+	Unit        string `json:"unit"`
+	Missing     Number `json:"missing"`  // what stands for an absent number
+	Baseline    Number `json:"baseline"` // the ordinary customer's: contributions are told against it
+	Low         Number `json:"low"`      // the range seen in training
+	High        Number `json:"high"`
+	Description string `json:"description"`
+}
+
+// Number is a float that JSON may also write as "NaN".
+type Number float64
+
+// UnmarshalJSON reads a number or "NaN".
+func (n *Number) UnmarshalJSON(b []byte) error {
+	if string(b) == `"NaN"` {
+		*n = Number(math.NaN())
+		return nil
+	}
+	var f float64
+	if err := json.Unmarshal(b, &f); err != nil {
+		return fmt.Errorf("read number: %w", err)
+	}
+	*n = Number(f)
+	return nil
 }
