@@ -105,7 +105,7 @@ func TestLoadListsEveryFault(t *testing.T) {
 func TestLoadRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"unknown key":  "addres: 127.0.0.1:1\n",
+		"unknown key":  "adr: 127.0.0.1:1\n",
 		"repeated key": "addr: 127.0.0.1:1\naddr: 127.0.0.1:2\n",
 		"wrong type":   "limits: {arrivals: many}\n",
 	} {
