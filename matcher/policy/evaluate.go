@@ -1,0 +1,221 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"usher"
+)
+
+// Facts is what one evaluation knows. Now gives time.hour and time.weekday in
+// UTC, the zone of every workspace until calendars come.
+type Facts struct {
+	Holds         []int // of Text, for this version of the policy; ascending
+	Attachments   bool
+	Language      string // of the conversation; "" = not known
+	Channel       usher.Channel
+	Understanding *usher.Understanding // nil = nothing was understood
+	Customer      usher.CustomerFacts
+	History       usher.History
+	Transfers     int
+	Reopened      int
+	Now           time.Time
+	Queue         func(id string) QueueFacts // nil: conditions on queues cannot be evaluated
+}
+
+// QueueFacts is how a queue stands. OldestS is the longest accumulated wait, in seconds.
+type QueueFacts struct {
+	Waiting, OldestS, FreeUnits int
+}
+
+// Effects is what all matching rules together ask for. Names of skills are
+// canonical. Hits has each matching rule with what it contributed, and each rule
+// that could not be evaluated with its error, in the order of the rules.
+type Effects struct {
+	Block      string
+	Blocked    bool
+	Queue      string
+	Agent      string
+	Team       string
+	QueueRule  string // the rule that set Queue
+	AgentRule  string // the rule that set Agent
+	Dedicated  *usher.Dedicated
+	BotFirst   bool
+	HeadStartS int
+	Require    []usher.SkillLevel
+	Prefer     []usher.SkillLevel
+	Tags       []string
+	Hits       []usher.RuleHit
+}
+
+// rule is a compiled rule. A rule without a condition always holds.
+type rule struct {
+	id     string
+	when   test
+	then   usher.Effect
+	effect string // all of then, told
+}
+
+// Text returns the text conditions and keyword lists that hold for text, the
+// customer's text of a conversation, as ascending indices that only this version
+// of the policy understands.
+func (c *Compiled) Text(text string) []int {
+	holds := []int{}
+	if len(c.texts) == 0 {
+		return holds
+	}
+	folded, plainly, done := Fold(text), "", false
+	for i := range c.texts {
+		t := &c.texts[i]
+		var ok bool
+		switch {
+		case t.pattern != nil:
+			if !done {
+				plainly, done = plain(text), true
+			}
+			ok = t.pattern.MatchString(plainly)
+		case t.known:
+			ok = folded != ""
+		default:
+			ok = t.phrases.in(folded)
+		}
+		if ok {
+			holds = append(holds, i)
+		}
+	}
+	return holds
+}
+
+// Keywords returns the names of the keyword lists that hold for text, in the
+// order of the document.
+func (c *Compiled) Keywords(text string) []string {
+	names := []string{}
+	if len(c.lists) == 0 {
+		return names
+	}
+	folded := Fold(text)
+	for i, name := range c.lists {
+		if c.texts[i].phrases.in(folded) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Evaluate runs the rules in order. Tags, preferred and required skills and the
+// largest head start add up over all that match; block, agent, queue, team,
+// dedicated and bot_first come from the first that sets them. f is not kept.
+func (c *Compiled) Evaluate(f *Facts) Effects {
+	var e Effects
+	for i := range c.rules {
+		r := &c.rules[i]
+		if r.when != nil {
+			ok, err := r.when(f)
+			if err != nil {
+				e.Hits = append(e.Hits, usher.RuleHit{ID: r.id, Error: err.Error()})
+				continue
+			}
+			if !ok {
+				continue
+			}
+		}
+		e.Hits = append(e.Hits, usher.RuleHit{ID: r.id, Effect: e.add(r)})
+	}
+	return e
+}
+
+// add applies r and tells what it contributed.
+func (e *Effects) add(r *rule) string {
+	then := r.then // what is left of it when earlier rules have set the rest
+	shadowed := false
+	drop := func(given, set bool) bool {
+		shadowed = shadowed || given && set
+		return given && !set
+	}
+	if drop(then.Block != nil, e.Blocked) {
+		e.Blocked, e.Block = true, then.Block.Reason
+	} else {
+		then.Block = nil
+	}
+	if drop(then.Queue != "", e.Queue != "") {
+		e.Queue, e.QueueRule = then.Queue, r.id
+	} else {
+		then.Queue = ""
+	}
+	if drop(then.Agent != "", e.Agent != "") {
+		e.Agent, e.AgentRule = then.Agent, r.id
+	} else {
+		then.Agent = ""
+	}
+	if drop(then.Team != "", e.Team != "") {
+		e.Team = then.Team
+	} else {
+		then.Team = ""
+	}
+	if drop(then.Dedicated != nil, e.Dedicated != nil) {
+		e.Dedicated = then.Dedicated
+	} else {
+		then.Dedicated = nil
+	}
+	if drop(then.BotFirst, e.BotFirst) {
+		e.BotFirst = true
+	} else {
+		then.BotFirst = false
+	}
+	if drop(then.HeadStartS != 0, e.HeadStartS >= then.HeadStartS) {
+		e.HeadStartS = then.HeadStartS
+	} else {
+		then.HeadStartS = 0
+	}
+	e.Require = mergeSkills(e.Require, then.Require, nil)
+	e.Prefer = mergeSkills(e.Prefer, then.Prefer, nil)
+	for _, t := range then.Tags {
+		if !slices.Contains(e.Tags, t) {
+			e.Tags = append(e.Tags, t)
+		}
+	}
+	if !shadowed {
+		return r.effect
+	}
+	return tell(&then)
+}
+
+// tell writes an effect for people: "queue billing, head start 60 s".
+func tell(e *usher.Effect) string {
+	var parts []string
+	add := func(what, name string) {
+		if name != "" {
+			parts = append(parts, what+" "+name)
+		}
+	}
+	if e.Block != nil {
+		add("block", e.Block.Reason)
+	}
+	add("queue", e.Queue)
+	add("agent", e.Agent)
+	add("team", e.Team)
+	if e.Dedicated != nil {
+		parts = append(parts, "dedicated agent, waiting "+strconv.Itoa(e.Dedicated.WaitS)+" s")
+	}
+	if e.HeadStartS != 0 {
+		parts = append(parts, "head start "+strconv.Itoa(e.HeadStartS)+" s")
+	}
+	for _, s := range e.Require {
+		parts = append(parts, "require "+s.Name+" "+strconv.Itoa(s.Level))
+	}
+	for _, s := range e.Prefer {
+		parts = append(parts, "prefer "+s.Name+" "+strconv.Itoa(s.Level))
+	}
+	for _, t := range e.Tags {
+		add("tag", t)
+	}
+	if e.BotFirst {
+		parts = append(parts, "bot first")
+	}
+	if len(parts) == 0 {
+		return "nothing: earlier rules have set it"
+	}
+	return strings.Join(parts, ", ")
+}

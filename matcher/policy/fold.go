@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Fold returns s in the form in which keyword phrases are compared: compatibility
+// forms and full width made plain (NFKC), lower case, simplified characters,
+// nothing invisible, runs of space made one, and no space between two characters
+// of a script that is written without spaces.
+func Fold(s string) string {
+	s = norm.NFKC.String(visible(s))
+	var b strings.Builder
+	b.Grow(len(s))
+	var last rune
+	space := false
+	for _, r := range s {
+		if unicode.IsSpace(r) {
+			space = true
+			continue
+		}
+		r = unicode.ToLower(simplify(r))
+		if space && last != 0 && !(unspaced(last) && unspaced(r)) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+		last, space = r, false
+	}
+	return b.String()
+}
+
+// plain returns s as regular expressions see it: NFKC without invisible
+// characters. Case and variants are left to the author of the expression.
+func plain(s string) string { return norm.NFKC.String(visible(s)) }
+
+// visible drops format characters (zero width and the like), joiners, variation
+// selectors and control characters that are no space. It comes before NFKC, since
+// an invisible character may keep a letter from its accent.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError, r == '\u034F', r >= '\uFE00' && r <= '\uFE0F', unicode.Is(unicode.Cf, r):
+			return -1
+		case unicode.IsControl(r) && !unicode.IsSpace(r):
+			return -1
+		default:
+			return r
+		}
+	}, s)
+}
+
+// simplify returns the simplified form of a traditional character, else r.
+func simplify(r rune) rune {
+	const width = 3 // of each of the two characters of a pair
+	if r < 0x3400 || r > 0x9FFF {
+		return r
+	}
+	low, high := 0, len(simplified)/(2*width)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		at := mid * 2 * width
+		k, _ := utf8.DecodeRuneInString(simplified[at : at+width])
+		switch {
+		case k == r:
+			s, _ := utf8.DecodeRuneInString(simplified[at+width : at+2*width])
+			return s
+		case k < r:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return r
+}
+
+// unspaced reports whether r belongs to a script whose words are not set apart by
+// spaces, or, as in Korean, carry their endings with them.
+func unspaced(r rune) bool {
+	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
+}
+
+// inWord reports whether r continues a word that spaces set apart.
+func inWord(r rune) bool {
+	return (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) || r == '_') && !unspaced(r)
+}
+
+// phrases are keyword phrases and what masks them, all folded.
+type phrases struct {
+	want, except []string
+}
+
+// newPhrases folds its arguments; phrases that fold to nothing are left out.
+func newPhrases(want, except []string) phrases {
+	return phrases{want: foldAll(want), except: foldAll(except)}
+}
+
+func foldAll(in []string) []string {
+	out := make([]string, 0, len(in))
+	for _, s := range in {
+		if f := Fold(s); f != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// in reports whether a phrase stands in the folded text where no exception
+// overlaps it.
+func (p *phrases) in(folded string) bool {
+	var masked []bool
+	for _, w := range p.want {
+		for from := 0; ; {
+			at := find(folded, w, from)
+			if at < 0 {
+				break
+			}
+			if len(p.except) == 0 {
+				return true
+			}
+			if masked == nil {
+				masked = p.mask(folded)
+			}
+			free := true
+			for _, m := range masked[at : at+len(w)] {
+				if m {
+					free = false
+					break
+				}
+			}
+			if free {
+				return true
+			}
+			from = at + 1
+		}
+	}
+	return false
+}
+
+// mask marks the bytes of folded that an exception covers.
+func (p *phrases) mask(folded string) []bool {
+	masked := make([]bool, len(folded))
+	for _, e := range p.except {
+		done := 0 // bytes before it are marked for this exception
+		for from := 0; ; {
+			at := find(folded, e, from)
+			if at < 0 {
+				break
+			}
+			for i := max(at, done); i < at+len(e); i++ {
+				masked[i] = true
+			}
+			done = at + len(e)
+			from = at + 1
+		}
+	}
+	return masked
+}
+
+// find returns where phrase first stands in text from byte from on, or -1. Where
+// the phrase begins or ends inside a spaced script it must do so at a word's edge.
+func find(text, phrase string, from int) int {
+	first, _ := utf8.DecodeRuneInString(phrase)
+	last, _ := utf8.DecodeLastRuneInString(phrase)
+	for from <= len(text)-len(phrase) {
+		i := strings.Index(text[from:], phrase)
+		if i < 0 {
+			return -1
+		}
+		at := from + i
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		after, _ := utf8.DecodeRuneInString(text[at+len(phrase):])
+		if !(at > 0 && inWord(first) && inWord(before)) &&
+			!(at+len(phrase) < len(text) && inWord(last) && inWord(after)) {
+			return at
+		}
+		from = at + 1
+	}
+	return -1
+}
