@@ -1,0 +1,557 @@
+package rank
+
+import (
+	"math"
+	"time"
+
+	"usher"
+)
+
+// Query is one conversation that looks for an agent. The zero value of a field
+// asks for nothing.
+type Query struct {
+	Now time.Time
+
+	// Intents is the whole distribution, by label index. What is missing to 1 is
+	// no known intent, for which everybody has the prior of no skill; nil is all
+	// of it. Values that are no probabilities count as 0; a sum above 1 is scaled.
+	Intents []float64
+	// Vector is the conversation's, of the table's embedding; nil = prior only.
+	Vector usher.Vec
+	// ProfileMean and ProfileScale standardise its cosines; a scale that is not
+	// positive means that cosines are not used.
+	ProfileMean, ProfileScale float64
+
+	Language          string // BCP-47 tag of the customer
+	LanguageCertain   bool   // makes Language a hard filter
+	WorkspaceLanguage string // spoken at level 5 by agents who declared none
+
+	ChannelID     string
+	Interruptible bool // draws on the interruptible units
+	Units         int  // what the conversation costs; at least 1
+
+	Require []usher.SkillLevel // hard
+	Prefer  []usher.SkillLevel // scored
+	Team    string             // hard
+
+	Value     float64         // v_c, brought within 0.3 to 3; 0 = 1
+	Selection usher.Selection // "" = best_fit
+	Weights   Weights         // zero = DefaultWeights
+
+	Excluded []string // agent ids that may not be asked now
+	Declined []string // agent ids that declined this conversation and may be asked again
+	Only     string   // just this agent; "" = all
+
+	// SeniorOnly asks for level 4 in any of SeniorSkills; when that is empty, in
+	// any skill at all.
+	SeniorSkills []string
+	SeniorOnly   bool
+
+	Last      string        // the customer's last agent
+	LastAge   time.Duration // since then
+	OpenAgent string        // who holds an open matter of this customer
+	Prefers   string        // who had this very conversation before it came back
+	Dedicated string        // the customer's dedicated agent
+
+	Top int // how many scored candidates to return; 0 = 10
+}
+
+const (
+	minLanguage = 3 // of the hard language filter
+	minSenior   = 4
+	defaultTop  = 10
+	minValue    = 0.3
+	maxValue    = 3.0
+	idleFullMS  = 5 * 60 * 1000 // idle this long earns the whole idle term
+)
+
+// code is the verdict of the hard filters on one agent: the first that he
+// fails, in the order of application, or codePass.
+type code uint8
+
+const (
+	codePresence code = iota
+	codePinned
+	codeChannel
+	codeLanguage
+	codeTeam
+	codeSkill
+	codeSenior
+	codeExcluded
+	codeCapacity
+	codePass
+
+	filterCount = int(codePass)
+)
+
+// String returns the filter's name, "" for codePass.
+func (c code) String() string {
+	switch c {
+	case codePresence:
+		return "presence"
+	case codePinned:
+		return "pinned"
+	case codeChannel:
+		return "channel"
+	case codeLanguage:
+		return "language"
+	case codeTeam:
+		return "team"
+	case codeSkill:
+		return "skill"
+	case codeSenior:
+		return "senior"
+	case codeExcluded:
+		return "excluded"
+	case codeCapacity:
+		return "capacity"
+	default:
+		return ""
+	}
+}
+
+// What a query says of single agents.
+const (
+	markExcluded = 1 << iota
+	markFull     // his cap on the channel is reached
+	markClosed   // his cap on the channel is 0
+	markLast
+	markOpen
+	markPrefers
+	markDedicated
+	markDeclined
+
+	markScored = markLast | markOpen | markPrefers | markDedicated | markDeclined
+)
+
+// plan is a query made ready for one table: everything that depends on classes
+// of agents, not on each of them. Its slices are reused.
+type plan struct {
+	weights   Weights
+	value     float64 // weight of fit times v
+	load      *budget
+	units     int32
+	selection usher.Selection
+	now       int64 // ms
+	idleCoef  int64 // micro units of the whole idle term
+	only      int64 // slot, or -1 for a pinned agent who is unknown, or anyone
+	stick     [256]usher.Micro
+	vectored  bool
+	mean      float64
+	scale     float64
+
+	p      []float64 // stride of the table
+	vector [usher.MatchDim]float64
+
+	gate    []uint8       // verdict per gate class
+	skill   []uint8       // verdict per skill class; used when skilled
+	held    []uint32      // scratch per skill class
+	bonus   []usher.Micro // prefer term per skill class; used when prefers
+	skilled bool
+	prefers bool
+	fit     []usher.Micro // per row: the fit term, or its upper bound
+	mass    []float64     // per row: probability of intents that a skill serves; rotation and the like
+	marks   []uint8       // per slot
+	markOf  [256]uint8    // verdict of marks
+
+	loads    [maxLoadUnits + 1][maxLoadUnits + 1]usher.Micro
+	loadCoef float64 // that loads were made for
+	loadsSet bool
+}
+
+const (
+	anyone       = -2
+	nobody       = -1
+	maxLoadUnits = 32 // load terms of budgets up to here are tabulated
+)
+
+// filters makes the hard filters of q, and what it says of classes and single
+// agents, ready for t.
+func (p *plan) filters(t *Table, q *Query) {
+	p.weights = q.Weights.bounded()
+	v := q.Value
+	if !(v > 0) { // also NaN
+		v = 1
+	}
+	p.value = float64(p.weights.Fit * min(max(v, minValue), maxValue))
+	p.load = &t.chat
+	if q.Interruptible {
+		p.load = &t.mail
+	}
+	p.units = int32(min(max(q.Units, 1), maxUnits))
+	p.selection = q.Selection
+	p.now = q.Now.UnixMilli()
+	p.idleCoef = int64(usher.ToMicro(p.weights.Idle))
+	p.only = anyone
+	if q.Only != "" {
+		p.only = nobody
+		if s, ok := t.slots[q.Only]; ok {
+			p.only = int64(s)
+		}
+	}
+	p.gates(t, q)
+	p.skills(t, q)
+	p.mark(t, q)
+}
+
+// values makes the terms of q ready for t, after filters.
+func (p *plan) values(t *Table, q *Query) {
+	p.intents(t, q)
+	p.vectored = false
+	var u [usher.MatchDim]float32
+	if q.ProfileScale > 0 && !math.IsInf(q.ProfileScale, 0) && !math.IsNaN(q.ProfileMean) && !math.IsInf(q.ProfileMean, 0) && unit(&u, q.Vector) {
+		p.vectored, p.mean, p.scale = true, q.ProfileMean, q.ProfileScale
+		for i, x := range u {
+			p.vector[i] = float64(x)
+		}
+	}
+	p.fades(q)
+	p.tabulate()
+}
+
+// intents writes the distribution with the remainder as the last, unskilled label.
+func (p *plan) intents(t *Table, q *Query) {
+	p.p = sized(p.p, t.stride)
+	clear(p.p)
+	var sum float64
+	for i := range min(t.labels, len(q.Intents)) {
+		if x := q.Intents[i]; x > 0 && x <= 1 {
+			p.p[i] = x
+			sum += x
+		}
+	}
+	if sum > 1 {
+		for i := range p.p {
+			p.p[i] /= sum
+		}
+		return
+	}
+	p.p[t.labels] = 1 - sum
+}
+
+// gates judges channel, language and team of every class.
+func (p *plan) gates(t *Table, q *Query) {
+	d := t.door(q)
+	p.gate = sized(p.gate, len(t.gates.of))
+	for i := range t.gates.of {
+		p.gate[i] = uint8(d.judge(&t.gates.of[i]))
+	}
+}
+
+// door is what a query asks of a gate, by the numbers of the names.
+type door struct {
+	channel, team, tongue    uint32
+	teamed, certain, natives bool // a team is asked for; a language is; it is the workspace's
+}
+
+func (t *Table) door(q *Query) door {
+	d := door{channel: t.names[q.ChannelID], team: t.names[q.Team], teamed: q.Team != "", certain: q.LanguageCertain}
+	if d.certain {
+		tag := primary(q.Language)
+		d.tongue, d.natives = t.names[tag], tag == primary(q.WorkspaceLanguage)
+	}
+	return d
+}
+
+func (d *door) judge(g *gate) code {
+	switch {
+	case len(g.channels) > 0 && !has(g.channels, d.channel):
+		return codeChannel
+	case d.certain && !speaks(g.spoken, d.tongue, d.natives):
+		return codeLanguage
+	case d.teamed && !has(g.teams, d.team):
+		return codeTeam
+	default:
+		return codePass
+	}
+}
+
+func has(ids []uint32, id uint32) bool {
+	for _, x := range ids {
+		if x == id {
+			return true
+		}
+	}
+	return false
+}
+
+func speaks(spoken []level, tongue uint32, workspace bool) bool {
+	if len(spoken) == 0 {
+		return workspace
+	}
+	for _, l := range spoken {
+		if l.name == tongue {
+			return l.level >= minLanguage
+		}
+	}
+	return false
+}
+
+// skills judges required, preferred and senior skills of every class, by going
+// through the holders of the few skills that are asked for.
+func (p *plan) skills(t *Table, q *Query) {
+	n := len(t.skills.of)
+	p.skilled = len(q.Require) > 0 || q.SeniorOnly
+	p.prefers = len(q.Prefer) > 0 && p.weights.Prefer > 0
+	if p.skilled {
+		p.skill = sized(p.skill, n)
+		for i := range p.skill {
+			p.skill[i] = uint8(codePass)
+		}
+		p.held = sized(p.held, n)
+		if q.SeniorOnly {
+			p.seniors(t, q)
+		}
+		clear(p.held)
+		for _, need := range q.Require {
+			p.count(t, need)
+		}
+		for i, h := range p.held {
+			if int(h) < len(q.Require) {
+				p.skill[i] = uint8(codeSkill)
+			}
+		}
+	}
+	if p.prefers {
+		p.held = sized(p.held, n)
+		clear(p.held)
+		for _, want := range q.Prefer {
+			p.count(t, want)
+		}
+		p.bonus = sized(p.bonus, n)
+		for i, h := range p.held {
+			p.bonus[i] = p.preferTerm(int(h), len(q.Prefer))
+		}
+	}
+}
+
+// count adds one to every class that holds a skill at its level.
+func (p *plan) count(t *Table, need usher.SkillLevel) {
+	least := clip8(need.Level)
+	for _, h := range t.holders[t.names[need.Name]] {
+		if h.level >= least {
+			p.held[h.class]++
+		}
+	}
+}
+
+func (p *plan) seniors(t *Table, q *Query) {
+	for i := range p.skill {
+		p.skill[i] = uint8(codeSenior)
+	}
+	for _, name := range q.SeniorSkills {
+		for _, h := range t.holders[t.names[name]] {
+			if h.level >= minSenior {
+				p.skill[h.class] = uint8(codePass)
+			}
+		}
+	}
+	if len(q.SeniorSkills) > 0 {
+		return
+	}
+	for i, have := range t.skills.of {
+		for _, l := range have {
+			if l.level >= minSenior {
+				p.skill[i] = uint8(codePass)
+			}
+		}
+	}
+}
+
+func (p *plan) preferTerm(held, asked int) usher.Micro {
+	return usher.ToMicro(float64(p.weights.Prefer*float64(held)) / float64(asked))
+}
+
+// mark notes what the query says of single agents.
+func (p *plan) mark(t *Table, q *Query) {
+	if p.markOf[markExcluded] != uint8(codeExcluded) {
+		for m := range p.markOf {
+			p.markOf[m] = uint8(codePass)
+			switch {
+			case m&markClosed != 0:
+				p.markOf[m] = uint8(codeChannel)
+			case m&markExcluded != 0:
+				p.markOf[m] = uint8(codeExcluded)
+			case m&markFull != 0:
+				p.markOf[m] = uint8(codeCapacity)
+			}
+		}
+	}
+	p.marks = sized(p.marks, len(t.ids))
+	clear(p.marks)
+	if channel := t.names[q.ChannelID]; t.capped > 0 && channel != 0 {
+		for s, caps := range t.caps {
+			for i := range caps {
+				if c := &caps[i]; c.channel == channel {
+					switch {
+					case c.most == 0:
+						p.marks[s] |= markClosed
+					case c.open >= c.most:
+						p.marks[s] |= markFull
+					}
+				}
+			}
+		}
+	}
+	for _, id := range q.Excluded {
+		p.set(t, id, markExcluded)
+	}
+	for _, id := range q.Declined {
+		p.set(t, id, markDeclined)
+	}
+	p.set(t, q.Last, markLast)
+	p.set(t, q.OpenAgent, markOpen)
+	p.set(t, q.Prefers, markPrefers)
+	p.set(t, q.Dedicated, markDedicated)
+}
+
+// fades computes the stickiness of every combination of marks.
+func (p *plan) fades(q *Query) {
+	days := max(q.LastAge, 0).Hours() / 24
+	faded := float64(p.weights.Last * exp(-days/7))
+	for m := 0; m < 256; m += markLast { // the lower marks change nothing here
+		var last, held float64
+		if m&markLast != 0 {
+			last = faded
+		}
+		if m&markOpen != 0 {
+			held = p.weights.Open
+		}
+		if m&markDedicated != 0 {
+			held = max(held, p.weights.Dedicated)
+		}
+		if m&markPrefers != 0 {
+			last, held = p.weights.Last, max(held, p.weights.Open)
+		}
+		p.stick[m] = usher.ToMicro(last + held)
+	}
+}
+
+func (p *plan) set(t *Table, id string, mark uint8) {
+	if id == "" {
+		return
+	}
+	if s, ok := t.slots[id]; ok {
+		p.marks[s] |= mark
+	}
+}
+
+// tabulate computes the load terms of small budgets once per coefficient.
+func (p *plan) tabulate() {
+	if p.loadsSet && p.loadCoef == p.weights.Load {
+		return
+	}
+	p.loadsSet, p.loadCoef = true, p.weights.Load
+	for units := 1; units <= maxLoadUnits; units++ {
+		for need := 1; need <= units; need++ {
+			p.loads[units][need] = p.loadOf(int32(need), int32(units))
+		}
+	}
+}
+
+// loadOf returns the load term when need of units would be used.
+func (p *plan) loadOf(need, units int32) usher.Micro {
+	r := rho(need, units)
+	return usher.ToMicro(-float64(p.weights.Load * float64(r*r)))
+}
+
+func rho(need, units int32) float64 { return float64(need) / float64(max(units, 1)) }
+
+// rows computes the fit term of every row: exact without a vector, else at the
+// greatest lift that a cosine can give.
+func (p *plan) rows(t *Table) {
+	n := len(t.rows.of)
+	p.fit = sized(p.fit, n)
+	matrix := t.base
+	if p.vectored {
+		matrix = t.best
+	}
+	for i := range p.fit {
+		p.fit[i] = usher.ToMicro(float64(p.value * mix(p.p, matrix[i*t.stride:(i+1)*t.stride])))
+	}
+}
+
+// masses computes, per row, how probable the intents are that its skills serve.
+func (p *plan) masses(t *Table) {
+	p.mass = sized(p.mass, len(t.rows.of))
+	for i := range p.mass {
+		p.mass[i] = mix(p.p, t.mass[i*t.stride:(i+1)*t.stride])
+	}
+}
+
+// verdict applies the hard filters to one slot.
+func (p *plan) verdict(t *Table, s uint32) code {
+	c := t.away[s]
+	if p.only != anyone && p.only != int64(s) {
+		c = min(c, uint8(codePinned))
+	}
+	c = min(c, p.gate[t.gate[s]], p.markOf[p.marks[s]])
+	if p.skilled {
+		c = min(c, p.skill[t.skill[s]])
+	}
+	if p.load.used[s]+p.units > p.load.units[s] {
+		c = min(c, uint8(codeCapacity))
+	}
+	return code(c)
+}
+
+// quality returns q of one slot and the standardised cosine behind it.
+func (p *plan) quality(t *Table, s uint32) (q, z float64) {
+	row := int(t.row[s])
+	o := t.odds[row*t.stride : (row+1)*t.stride]
+	if !p.vectored || !t.vectored[row] {
+		return quality(p.p, o, 1), 0
+	}
+	z = (dot(t.vector(s), &p.vector) - p.mean) / p.scale
+	return quality(p.p, o, lift(z)), z
+}
+
+func (p *plan) fitTerm(q float64) usher.Micro { return usher.ToMicro(float64(p.value * q)) }
+
+// others returns every term of a slot but fit, summed.
+func (p *plan) others(t *Table, s uint32) usher.Micro {
+	u := p.loadTerm(s) + p.idleTerm(t, s)
+	if p.prefers {
+		u += p.bonus[t.skill[s]]
+	}
+	if m := p.marks[s]; m&markScored != 0 {
+		u += p.stick[m&^(markLast-1)&^markDeclined]
+		if m&markDeclined != 0 {
+			u += p.declinedTerm()
+		}
+	}
+	if t.slowed > 0 {
+		u += p.slowTerm(t, s)
+	}
+	return u
+}
+
+func (p *plan) loadTerm(s uint32) usher.Micro {
+	need, units := p.load.used[s]+p.units, p.load.units[s]
+	if uint32(units) <= maxLoadUnits && uint32(need) <= maxLoadUnits {
+		return p.loads[units][need]
+	}
+	return p.loadOf(need, units)
+}
+
+func (p *plan) idleMS(t *Table, s uint32) int64 {
+	return min(max(p.now-t.idle[s], 0), idleFullMS)
+}
+
+func (p *plan) idleTerm(t *Table, s uint32) usher.Micro {
+	return usher.Micro((p.idleCoef*p.idleMS(t, s) + idleFullMS/2) / idleFullMS)
+}
+
+func (p *plan) slowTerm(t *Table, s uint32) usher.Micro {
+	return usher.ToMicro(-float64(p.weights.Slowness * t.slow[s]))
+}
+
+func (p *plan) declinedTerm() usher.Micro { return usher.ToMicro(-p.weights.Declined) }
+
+// sized returns a slice of length n, with the capacity of v if that suffices.
+func sized[T any](v []T, n int) []T {
+	if cap(v) < n {
+		return make([]T, n, n+n/4)
+	}
+	return v[:n]
+}

@@ -1,0 +1,436 @@
+package rank
+
+import (
+	"math"
+	"slices"
+
+	"usher"
+)
+
+// Names of the terms, in the order of Row.Terms.
+const (
+	TermFit = iota
+	TermLoad
+	TermStickiness
+	TermPrefer
+	TermIdle
+	TermSlowness
+	TermDeclined
+
+	TermCount
+)
+
+// TermName returns the name of a term in a decision.
+func TermName(term int) string {
+	switch term {
+	case TermFit:
+		return "fit"
+	case TermLoad:
+		return "load"
+	case TermStickiness:
+		return "stickiness"
+	case TermPrefer:
+		return "prefer"
+	case TermIdle:
+		return "idle"
+	case TermSlowness:
+		return "slowness"
+	case TermDeclined:
+		return "declined"
+	default:
+		return ""
+	}
+}
+
+// Row is a scored candidate. Terms sum to Score exactly.
+type Row struct {
+	AgentID string
+	Score   usher.Micro
+	Terms   [TermCount]usher.Micro
+	// Details are the numbers behind the terms: q, rho, days since the last
+	// agent's conversation, share of preferred skills, seconds of idleness,
+	// slowness, 1 for a decline.
+	Details [TermCount]float64
+	Cosine  float64 // standardised; 0 without vectors
+	Skilled bool    // of the skilled group; only under a selection other than best_fit
+}
+
+// Result is what a query found. It is reused between calls; what its methods
+// return is read from the table and stands until the table's next change.
+type Result struct {
+	// Order holds the best candidates, best first, at most Query.Top. Under
+	// best_fit the order is by score, then by agent id. See Table.Rank for the
+	// other selections.
+	Order []Row
+	// Eligible counts the agents who pass every hard filter.
+	Eligible int
+	// Margin is by how much the first beats the second under best_fit; 0 under
+	// another selection or without a second.
+	Margin usher.Micro
+	// Scored counts the agents whose cosine was computed.
+	Scored int
+
+	plan    plan
+	failed  [filterCount + 1]int32
+	verdict []uint8
+	passed  []uint32
+	top     []entry
+	table   *Table
+	moves   uint64
+	senior  bool
+	pinned  bool
+}
+
+// entry is a place in the ranking: tier, then key, then score, the greater the
+// better, then the agent id.
+type entry struct {
+	tier  int8
+	key   int64
+	score usher.Micro
+	slot  uint32
+}
+
+// Tiers of the selections other than best_fit.
+const (
+	tierRest    int8 = iota // passes the filters, but others have the skill
+	tierSkilled             // of the skilled group
+	tierBack                // had this conversation before it came back
+)
+
+// The skilled group: those whose skills serve at least half as much of the
+// distribution of intents as the best one's, provided that the best one's serve
+// a quarter of it. Else everybody is in it.
+const (
+	groupShare = 0.5
+	groupFloor = 0.25
+)
+
+// before reports whether a is placed before b.
+func (t *Table) before(a, b entry) bool {
+	switch {
+	case a.tier != b.tier:
+		return a.tier > b.tier
+	case a.key != b.key:
+		return a.key > b.key
+	case a.score != b.score:
+		return a.score > b.score
+	default:
+		return t.ids[a.slot] < t.ids[b.slot]
+	}
+}
+
+// Rank fills r with the agents for q, best first. It allocates nothing once r
+// has served a table of this size.
+//
+// best_fit orders by score. The other selections choose inside the skilled
+// group, with the rest of those who pass the filters behind it: rotation by
+// longest since the last assignment (never assigned first, then by id),
+// least_loaded by smallest rho, longest_idle by longest idleness, both then by
+// score. Under these an agent named in Query.Prefers comes first.
+func (t *Table) Rank(q *Query, r *Result) {
+	p := &r.plan
+	p.filters(t, q)
+	p.values(t, q)
+	r.table, r.moves = t, t.moves
+	r.senior, r.pinned = q.SeniorOnly, q.Only != ""
+	r.failed = [filterCount + 1]int32{}
+	r.Scored, r.Margin = 0, 0
+	r.filter(t)
+	r.Eligible = len(r.passed)
+
+	top := q.Top
+	if top <= 0 {
+		top = defaultTop
+	}
+	top = min(top, r.Eligible)
+	r.top = sized(r.top, top)[:0]
+	if top > 0 {
+		p.rows(t)
+		if p.selection == usher.SelectBestFit || p.selection == "" {
+			r.byScore(t, top)
+		} else {
+			r.bySelection(t, top)
+		}
+	}
+	r.fill(t, q)
+}
+
+// filter judges every slot. The loop is without branches that data decide, but
+// for the verdicts that few queries need.
+func (r *Result) filter(t *Table) {
+	p := &r.plan
+	n := len(t.ids)
+	r.verdict = sized(r.verdict, n)
+	r.passed = sized(r.passed, n)
+	if p.only != anyone || p.skilled {
+		passed := 0
+		for s := range uint32(n) {
+			c := p.verdict(t, s)
+			r.verdict[s] = uint8(c)
+			r.failed[c]++
+			r.passed[passed] = s
+			if c == codePass {
+				passed++
+			}
+		}
+		r.passed = r.passed[:passed]
+		return
+	}
+	var failed [16]int32
+	away, gate, marks, verdict := t.away[:n], t.gate[:n], p.marks[:n], r.verdict[:n]
+	used, units, out := p.load.used[:n], p.load.units[:n], r.passed[:n]
+	gates, need := p.gate, p.units
+	passed := 0
+	for s := range n {
+		c := min(away[s], gates[gate[s]], p.markOf[marks[s]])
+		room := uint8(codePass)
+		if used[s]+need > units[s] {
+			room = uint8(codeCapacity)
+		}
+		c = min(c, room)
+		verdict[s] = c
+		failed[c&15]++
+		out[passed] = uint32(s)
+		if c == uint8(codePass) {
+			passed++
+		}
+	}
+	r.passed = out[:passed]
+	copy(r.failed[:], failed[:])
+}
+
+// byScore ranks by score alone. An agent's bound is his score with the best
+// cosine that there can be; his own is computed only if the bound reaches the
+// last place.
+func (r *Result) byScore(t *Table, top int) {
+	p := &r.plan
+	last := usher.Micro(math.MinInt64) // score of the last place, once all are taken
+	for _, s := range r.passed {
+		row := t.row[s]
+		u := p.fit[row] + p.others(t, s)
+		if u < last {
+			continue
+		}
+		if p.vectored && t.vectored[row] {
+			if u == last && !t.before(entry{score: u, slot: s}, r.top[len(r.top)-1]) {
+				continue
+			}
+			q, _ := p.quality(t, s)
+			u += p.fitTerm(q) - p.fit[row]
+			r.Scored++
+		}
+		if r.insert(t, entry{score: u, slot: s}, top) {
+			last = r.top[top-1].score
+		}
+	}
+}
+
+// bySelection ranks by the selection's key first.
+func (r *Result) bySelection(t *Table, top int) {
+	p := &r.plan
+	p.masses(t)
+	var most float64
+	for _, s := range r.passed {
+		most = max(most, p.mass[t.row[s]])
+	}
+	least := 0.0
+	if most >= groupFloor {
+		least = float64(groupShare * most)
+	}
+	for _, s := range r.passed {
+		e := entry{slot: s}
+		row := t.row[s]
+		if p.mass[row] >= least {
+			e.tier = tierSkilled
+		}
+		if p.marks[s]&markPrefers != 0 {
+			e.tier = tierBack
+		}
+		switch p.selection {
+		case usher.SelectRotation:
+			// Assigned earlier is better; the score has no say.
+			e.key = -max(t.assigned[s], -math.MaxInt64)
+		case usher.SelectLeastLoaded:
+			need, units := p.load.used[s]+p.units, p.load.units[s]
+			e.key = -(int64(need) << 32 / int64(units))
+			e.score = p.fit[row] + p.others(t, s)
+		default: // longest_idle
+			e.key = -t.idle[s]
+			e.score = p.fit[row] + p.others(t, s)
+		}
+		if len(r.top) == top && !t.before(e, r.top[top-1]) {
+			continue
+		}
+		if p.selection != usher.SelectRotation && p.vectored && t.vectored[row] {
+			q, _ := p.quality(t, s)
+			e.score += p.fitTerm(q) - p.fit[row]
+			r.Scored++
+		}
+		r.insert(t, e, top)
+	}
+}
+
+// insert puts e in its place among the best and reports whether all places are
+// taken.
+func (r *Result) insert(t *Table, e entry, top int) bool {
+	i := len(r.top)
+	if i == top {
+		if !t.before(e, r.top[i-1]) {
+			return true
+		}
+		i--
+	} else {
+		r.top = r.top[:i+1]
+	}
+	for ; i > 0 && t.before(e, r.top[i-1]); i-- {
+		r.top[i] = r.top[i-1]
+	}
+	r.top[i] = e
+	return len(r.top) == top
+}
+
+// fill writes out the terms of the best.
+func (r *Result) fill(t *Table, q *Query) {
+	p := &r.plan
+	r.Order = sized(r.Order, len(r.top))
+	for i, e := range r.top {
+		s, row := e.slot, &r.Order[i]
+		*row = Row{AgentID: t.ids[s], Skilled: e.tier >= tierSkilled}
+		quality, z := p.quality(t, s)
+		row.Cosine = z
+		row.set(TermFit, p.fitTerm(quality), quality)
+		row.set(TermLoad, p.loadTerm(s), rho(p.load.used[s]+p.units, p.load.units[s]))
+		if p.prefers {
+			bonus := p.bonus[t.skill[s]]
+			row.set(TermPrefer, bonus, bonus.Float()/p.weights.Prefer)
+		}
+		row.set(TermIdle, p.idleTerm(t, s), float64(p.idleMS(t, s))/1000)
+		if m := p.marks[s]; m&markScored != 0 {
+			days := 0.0
+			if m&markPrefers == 0 {
+				days = max(q.LastAge, 0).Hours() / 24
+			}
+			row.set(TermStickiness, p.stick[m&^(markLast-1)&^markDeclined], days)
+			if m&markDeclined != 0 {
+				row.set(TermDeclined, p.declinedTerm(), 1)
+			}
+		}
+		row.set(TermSlowness, p.slowTerm(t, s), t.slow[s])
+	}
+	if len(r.Order) > 1 && (p.selection == usher.SelectBestFit || p.selection == "") {
+		r.Margin = r.Order[0].Score - r.Order[1].Score
+	}
+}
+
+func (w *Row) set(term int, v usher.Micro, detail float64) {
+	w.Terms[term], w.Details[term] = v, detail
+	w.Score += v
+}
+
+// Passes applies the hard filters to one agent and returns the first that he
+// fails. An agent who is not in the table is not present.
+func (t *Table) Passes(id string, q *Query) (filter string, ok bool) {
+	s, known := t.slots[id]
+	if !known {
+		return codePresence.String(), false
+	}
+	c := t.passes(s, q)
+	return c.String(), c == codePass
+}
+
+// passes is plan.verdict for one slot, without looking at anybody else.
+func (t *Table) passes(s uint32, q *Query) code {
+	d := t.door(q)
+	gate := d.judge(&t.gates.of[t.gate[s]])
+	closed, full := t.cap(s, q.ChannelID)
+	load, units := &t.chat, int32(min(max(q.Units, 1), maxUnits))
+	if q.Interruptible {
+		load = &t.mail
+	}
+	have := t.skills.of[t.skill[s]]
+	switch {
+	case t.away[s] != uint8(codePass):
+		return codePresence
+	case q.Only != "" && q.Only != t.ids[s]:
+		return codePinned
+	case gate == codeChannel, closed:
+		return codeChannel
+	case gate != codePass:
+		return gate
+	case slices.ContainsFunc(q.Require, func(k usher.SkillLevel) bool { return !t.holds(have, k.Name, clip8(k.Level)) }):
+		return codeSkill
+	case q.SeniorOnly && !t.senior(have, q.SeniorSkills):
+		return codeSenior
+	case slices.Contains(q.Excluded, t.ids[s]):
+		return codeExcluded
+	case full, load.used[s]+units > load.units[s]:
+		return codeCapacity
+	default:
+		return codePass
+	}
+}
+
+// cap reports whether a slot's cap on a channel is 0, or reached.
+func (t *Table) cap(s uint32, channel string) (closed, full bool) {
+	for _, c := range t.caps[s] {
+		if c.channel == t.names[channel] {
+			return c.most == 0, c.open >= c.most
+		}
+	}
+	return false, false
+}
+
+func (t *Table) holds(have []level, name string, least uint8) bool {
+	id, ok := t.names[name]
+	return ok && slices.ContainsFunc(have, func(l level) bool { return l.name == id && l.level >= least })
+}
+
+func (t *Table) senior(have []level, wanted []string) bool {
+	if len(wanted) == 0 {
+		return slices.ContainsFunc(have, func(l level) bool { return l.level >= minSenior })
+	}
+	return slices.ContainsFunc(wanted, func(name string) bool { return t.holds(have, name, minSenior) })
+}
+
+// Eligible counts, for reasons and estimates: agents online, those of them who
+// suit (every filter but exclusions and capacity), and those of these who have
+// room. Exclusions do not count here: when withRoom is positive and Rank finds
+// nobody, all who could take it are excluded.
+func (t *Table) Eligible(q *Query) (online, withRoom, suitable int) {
+	var p plan
+	p.prepareCounts(t, q)
+	for s := range uint32(len(t.ids)) {
+		c := p.verdict(t, s)
+		if t.away[s] == uint8(codePass) {
+			online++
+		}
+		if c >= codeExcluded {
+			suitable++
+		}
+		if c == codePass {
+			withRoom++
+		}
+	}
+	return online, withRoom, suitable
+}
+
+// Capacity sums the units, and the free ones, of the agents who suit: online
+// and passing every filter but exclusions and capacity.
+func (t *Table) Capacity(q *Query) (units, free int) {
+	var p plan
+	p.prepareCounts(t, q)
+	for s := range uint32(len(t.ids)) {
+		if p.verdict(t, s) >= codeExcluded {
+			units += int(p.load.units[s])
+			free += int(max(p.load.units[s]-p.load.used[s], 0))
+		}
+	}
+	return units, free
+}
+
+// prepareCounts prepares q without its exclusions.
+func (p *plan) prepareCounts(t *Table, q *Query) {
+	all := *q
+	all.Excluded, all.Prefer = nil, nil
+	p.filters(t, &all)
+}
