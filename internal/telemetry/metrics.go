@@ -1,0 +1,180 @@
+package telemetry
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"usher"
+)
+
+// Metrics is what usher counts and measures. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests       *prometheus.HistogramVec
+	stages         *prometheus.HistogramVec
+	commits        prometheus.Observer
+	groups         prometheus.Observer
+	failedCommits  prometheus.Counter
+	fences         prometheus.Counter
+	events         *prometheus.CounterVec
+	decisions      *prometheus.CounterVec
+	understandings *prometheus.CounterVec
+	confidence     *prometheus.HistogramVec
+}
+
+// NewMetrics returns metrics with the version of the program among them.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	seconds := []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
+	m.requests = histogram("usher_http_request_seconds", "Time to answer a request, by route and status.", seconds, "method", "route", "status")
+	m.stages = histogram("usher_stage_seconds", "Where the time of a model call went.", seconds, "stage")
+	m.commits = histogram("usher_commit_seconds", "Time of one group commit.", seconds).WithLabelValues()
+	m.groups = histogram("usher_commit_changes", "Changes in one group commit.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}).WithLabelValues()
+	m.failedCommits = counter("usher_commit_failures_total", "Commits that failed; the inputs were stepped again.").WithLabelValues()
+	m.fences = counter("usher_fence_changes_total", "Take-overs of the dispatcher, the first included.").WithLabelValues()
+	m.events = counter("usher_events_total", "Events of the log, by type.", "type")
+	m.decisions = counter("usher_decisions_total", "Routing decisions.", "trigger", "outcome", "degraded")
+	m.understandings = counter("usher_understandings_total", "Messages understood, by outcome.", "outcome", "degraded")
+	m.confidence = histogram("usher_intent_confidence", "Probability of the most probable intent.",
+		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99}, "intent")
+
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "usher_build_info", Help: "Always 1."}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request observes an answered request. The route is the pattern, never the path.
+func (m *Metrics) Request(method, route string, status int, took time.Duration) {
+	if route == "" {
+		route = "none"
+	}
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// Stage observes a part of a model call: tokenize, queue or infer.
+func (m *Metrics) Stage(stage string, took time.Duration) {
+	m.stages.WithLabelValues(stage).Observe(took.Seconds())
+}
+
+// Understood observes what the models said of one text.
+func (m *Metrics) Understood(u *usher.Understanding) {
+	m.understandings.WithLabelValues(string(u.Outcome), strconv.FormatBool(u.Degraded)).Inc()
+	if label, p := u.Top(); label != "" {
+		m.confidence.WithLabelValues(label).Observe(p)
+	}
+}
+
+// Commit observes one group commit of n changes.
+func (m *Metrics) Commit(n int, took time.Duration, err error) {
+	if err != nil {
+		m.failedCommits.Inc()
+		return
+	}
+	m.commits.Observe(took.Seconds())
+	m.groups.Observe(float64(n))
+}
+
+// TakenOver observes that this process became the dispatcher.
+func (m *Metrics) TakenOver() { m.fences.Inc() }
+
+// Committed observes what a group of changes held.
+func (m *Metrics) Committed(cs []usher.Change) {
+	for i := range cs {
+		for j := range cs[i].Events {
+			m.events.WithLabelValues(cs[i].Events[j].Type).Inc()
+		}
+		for j := range cs[i].Decisions {
+			d := &cs[i].Decisions[j]
+			m.decisions.WithLabelValues(d.Trigger, d.Outcome, strconv.FormatBool(d.Degraded)).Inc()
+		}
+	}
+}
+
+// Watch adds gauges of the floor, read when the metrics are.
+func (m *Metrics) Watch(live func() usher.Live) {
+	m.registry.MustRegister(newFloor(live))
+}
+
+// floor turns the live view into gauges.
+type floor struct {
+	live                                                       func() usher.Live
+	step, waiting, oldest, free, agents, used, channel, alarms *prometheus.Desc
+}
+
+func newFloor(live func() usher.Live) *floor {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &floor{
+		live:    live,
+		step:    desc("usher_step", "Position of the log."),
+		waiting: desc("usher_queue_waiting", "Conversations that wait for an agent.", "queue"),
+		oldest:  desc("usher_queue_oldest_seconds", "Accumulated wait of the conversation that has waited longest.", "queue"),
+		free:    desc("usher_queue_free_units", "Free units of agents online who serve the queue.", "queue"),
+		agents:  desc("usher_agents", "Agents by presence.", "presence"),
+		used:    desc("usher_units", "Units of agents online: used, reserved among them, and in all.", "state"),
+		channel: desc("usher_channel_conversations", "Conversations by channel.", "channel", "state"),
+		alarms:  desc("usher_alarms", "Alarms that stand, by kind.", "kind"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (f *floor) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{f.step, f.waiting, f.oldest, f.free, f.agents, f.used, f.channel, f.alarms} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (f *floor) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	l := f.live()
+	ch <- prometheus.MustNewConstMetric(f.step, prometheus.CounterValue, float64(l.Step))
+	for _, q := range l.Queues {
+		gauge(f.waiting, q.Waiting, q.ID)
+		gauge(f.oldest, q.OldestS, q.ID)
+		gauge(f.free, q.FreeUnits, q.ID)
+	}
+	presences := map[usher.Presence]int{}
+	used, reserved, units := 0, 0, 0
+	for _, a := range l.Agents {
+		presences[a.Presence]++
+		if a.Presence == usher.PresenceOnline {
+			used, reserved, units = used+a.UsedUnits, reserved+a.ReservedUnits, units+a.Units
+		}
+	}
+	for p, n := range presences {
+		gauge(f.agents, n, string(p))
+	}
+	gauge(f.used, used, "used")
+	gauge(f.used, reserved, "reserved")
+	gauge(f.used, units, "all")
+	for _, c := range l.Channels {
+		gauge(f.channel, c.Open, c.ID, "open")
+		gauge(f.channel, c.Waiting, c.ID, "waiting")
+	}
+	kinds := map[string]int{}
+	for _, a := range l.Alarms {
+		kinds[a.Kind]++
+	}
+	for k, n := range kinds {
+		gauge(f.alarms, n, k)
+	}
+}
