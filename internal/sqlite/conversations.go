@@ -63,10 +63,12 @@ func (db *DB) Conversations(ctx context.Context, f usher.ConversationFilter) ([]
 }
 
 // OpenConversation returns the customer's conversation on the channel that a new
-// message joins: the last opened that is neither closed nor blocked.
+// message joins: the last opened that is not closed, a blocked one only for want
+// of another.
 func (db *DB) OpenConversation(ctx context.Context, customerID, channel string) (usher.Conversation, bool, error) {
 	return find[usher.Conversation](ctx, db, `SELECT doc FROM conversations
-		WHERE customer_id = ? AND channel = ? AND status NOT IN ('closed', 'blocked') ORDER BY opened_at DESC, id DESC LIMIT 1`,
+		WHERE customer_id = ? AND channel = ? AND status <> 'closed'
+		ORDER BY status = 'blocked', opened_at DESC, id DESC LIMIT 1`,
 		customerID, channel)
 }
 

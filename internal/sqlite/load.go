@@ -48,7 +48,7 @@ func loadFloor(ctx context.Context, t *sql.Tx) (f usher.Floor, err error) {
 		return f, fmt.Errorf("read time: %w", err)
 	}
 	f.Now = timeOf(now)
-	if f.Seed, err = readSeed(ctx, t); err != nil {
+	if f.Seed, f.Language, err = readMeta(ctx, t); err != nil {
 		return f, err
 	}
 	if err := readLast(ctx, t, `SELECT doc FROM policies ORDER BY version DESC LIMIT 1`, &f.Policy); err != nil {
@@ -64,7 +64,7 @@ func loadFloor(ctx context.Context, t *sql.Tx) (f usher.Floor, err error) {
 		return f, err
 	}
 	if f.Conversations, err = docs[usher.Conversation](ctx, t,
-		`SELECT doc FROM conversations WHERE status NOT IN ('closed', 'blocked') ORDER BY id`); err != nil {
+		`SELECT doc FROM conversations WHERE status <> 'closed' ORDER BY id`); err != nil {
 		return f, err
 	}
 	if f.Offers, err = docs[usher.Offer](ctx, t, `SELECT doc FROM offers WHERE state = 'pending' ORDER BY id`); err != nil {
@@ -79,16 +79,17 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func readSeed(ctx context.Context, q querier) (uint64, error) {
+func readMeta(ctx context.Context, q querier) (seed uint64, language string, err error) {
 	var s string
-	if err := q.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'seed'`).Scan(&s); err != nil {
-		return 0, fmt.Errorf("read seed: %w", err)
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
+	err = q.QueryRowContext(ctx, `SELECT value, coalesce((SELECT value FROM meta WHERE key = 'language'), '')
+		FROM meta WHERE key = 'seed'`).Scan(&s, &language)
 	if err != nil {
-		return 0, fmt.Errorf("read seed: %w", err)
+		return 0, "", fmt.Errorf("read seed: %w", err)
 	}
-	return n, nil
+	if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+		return 0, "", fmt.Errorf("read seed: %w", err)
+	}
+	return seed, language, nil
 }
 
 func readLast(ctx context.Context, q querier, query string, v any) error {
@@ -110,17 +111,17 @@ func readLast(ctx context.Context, q querier, query string, v any) error {
 }
 
 // SnapshotBefore returns the newest floor kept of a step earlier than s. Without
-// one it is the empty floor of this database, which only has its seed, and false.
+// one it is the empty floor of this database, with its seed and language alone, and false.
 func (db *DB) SnapshotBefore(ctx context.Context, s usher.Step) (usher.Floor, bool, error) {
 	var body []byte
 	err := db.read.QueryRowContext(ctx, `SELECT body FROM snapshots WHERE step < ? ORDER BY step DESC LIMIT 1`, int64(s)).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
-		seed, err := readSeed(ctx, db.read)
+		seed, language, err := readMeta(ctx, db.read)
 		if err != nil {
 			return usher.Floor{}, false, fmt.Errorf("read snapshot: %w", err)
 		}
 		return usher.Floor{
-			Seed: seed, Agents: []usher.Agent{}, States: []usher.AgentState{}, Conversations: []usher.Conversation{},
+			Seed: seed, Language: language, Agents: []usher.Agent{}, States: []usher.AgentState{}, Conversations: []usher.Conversation{},
 			Offers: []usher.Offer{}, Queues: []usher.QueueState{},
 		}, false, nil
 	}

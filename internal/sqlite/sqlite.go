@@ -41,6 +41,7 @@ type Options struct {
 	Sync        Sync          // defaults to SyncFull
 	Readers     int           // read-only connections; defaults to the number of cores, at least 4
 	BusyTimeout time.Duration // how long a statement waits for a lock; defaults to 5 s
+	Language    string        // of the workspace, kept in the database; "" = as it is there
 	ReadOnly    bool          // reads only: takes no lock, migrates nothing, every write fails
 }
 
@@ -145,6 +146,12 @@ func (db *DB) openWriter(ctx context.Context, path string, opt Options) (err err
 	}
 	if err := seed(ctx, db.write); err != nil {
 		return err
+	}
+	if opt.Language != "" {
+		if _, err := db.write.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('language', ?)
+			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, opt.Language); err != nil {
+			return fmt.Errorf("write language: %w", err)
+		}
 	}
 	db.writer = startWriter(db.write)
 	return nil

@@ -314,7 +314,7 @@ func testFloor(t *testing.T, s *store) {
 	want := usher.Floor{
 		Step: 3, Now: s.now, Seed: got.Seed, Policy: policy, Bundle: bundle,
 		Agents: []usher.Agent{agent("anna"), agent("zoe")}, States: []usher.AgentState{state},
-		Conversations: []usher.Conversation{open}, Offers: []usher.Offer{pending}, Queues: []usher.QueueState{queue},
+		Conversations: []usher.Conversation{open, conversation("conv_3", "eve", usher.StatusBlocked, Start)}, Offers: []usher.Offer{pending}, Queues: []usher.QueueState{queue},
 	}
 	if step != 3 {
 		t.Errorf("step: got %d, want 3", step)

@@ -75,7 +75,7 @@ CREATE TABLE conversations (
 ) STRICT;
 CREATE INDEX conversations_customer ON conversations (customer_id, channel, opened_at);
 CREATE INDEX conversations_opened ON conversations (opened_at, id);
-CREATE INDEX conversations_live ON conversations (id) WHERE status NOT IN ('closed', 'blocked');
+CREATE INDEX conversations_live ON conversations (id) WHERE status <> 'closed';
 CREATE INDEX conversations_agent ON conversations (agent_id, status) WHERE agent_id <> '';
 
 CREATE TABLE messages (
