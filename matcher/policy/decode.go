@@ -42,7 +42,7 @@ func Decode(raw []byte) (usher.Policy, []usher.Detail) {
 	}
 	d := &decoder{}
 	p := WithDefaults(d.policy(root))
-	v := &validator{report: report{faults: d.faults}, shape: d.faults}
+	v := newValidator(d.faults)
 	v.policy(&p)
 	return p, v.faults
 }

@@ -43,6 +43,8 @@ func plain(s string) string { return norm.NFKC.String(visible(s)) }
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
+		case r >= ' ' && r < 0x7F, r >= 0x4E00 && r <= 0x9FFF: // most text, and always visible
+			return r
 		case r == utf8.RuneError, r == '\u034F', r >= '\uFE00' && r <= '\uFE0F', unicode.Is(unicode.Cf, r):
 			return -1
 		case unicode.IsControl(r) && !unicode.IsSpace(r):
@@ -80,7 +82,10 @@ func simplify(r rune) rune {
 // unspaced reports whether r belongs to a script whose words are not set apart by
 // spaces, or, as in Korean, carry their endings with them.
 func unspaced(r rune) bool {
-	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+	if r < 0x0E00 {
+		return false
+	}
+	return r >= 0x4E00 && r <= 0x9FFF || unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
 		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 

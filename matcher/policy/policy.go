@@ -33,7 +33,7 @@ type Compiled struct {
 // must not be. It returns every fault it finds, and nil with any.
 func Compile(v usher.PolicyVersion) (*Compiled, []usher.Detail) {
 	doc := WithDefaults(v.Document)
-	check := &validator{}
+	check := newValidator(nil)
 	check.policy(&doc)
 	if len(check.faults) > 0 {
 		return nil, check.faults

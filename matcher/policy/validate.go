@@ -18,7 +18,8 @@ const (
 // conditions: what is checked is what is run.
 type validator struct {
 	report
-	shape []usher.Detail // faults of form found before; what follows from them is not told again
+	form  map[string]bool // paths of faults found before: what follows from them is not told again
+	above map[string]bool // paths that hold one of them
 
 	queues []string
 	lists  []string
@@ -28,27 +29,57 @@ type validator struct {
 	tests  []test         // by rule; nil = always
 }
 
+// newValidator returns a validator that follows a check of form, whose faults it
+// keeps and of which it tells no consequences.
+func newValidator(form []usher.Detail) *validator {
+	v := &validator{
+		report: report{faults: form},
+		form:   make(map[string]bool, len(form)),
+		above:  make(map[string]bool, len(form)),
+		index:  make(map[string]int),
+	}
+	for _, f := range form {
+		v.form[f.Path] = true
+		for p, ok := parent(f.Path); ok; p, ok = parent(p) {
+			v.above[p] = true
+		}
+	}
+	return v
+}
+
+// parent cuts the last part off a path; the document itself is "".
+func parent(path string) (string, bool) {
+	if path == "" {
+		return "", false
+	}
+	return path[:max(0, strings.LastIndexAny(path, ".["))], true
+}
+
 // fault reports a fault unless one of form at, above or below its path explains it.
 func (v *validator) fault(path, code, suggestion, format string, args ...any) {
-	for _, s := range v.shape {
-		if within(path, s.Path) || within(s.Path, path) {
+	if len(v.form) > 0 {
+		if v.above[path] {
 			return
+		}
+		for p, ok := path, true; ok; p, ok = parent(p) {
+			if v.form[p] {
+				return
+			}
 		}
 	}
 	v.report.fault(path, code, suggestion, format, args...)
 }
 
-// within reports whether path is the same as or below another.
-func within(path, other string) bool {
-	rest, ok := strings.CutPrefix(path, other)
-	return ok && (other == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
-}
-
-// reference reports a name that section does not have, unless section itself
+// reference reports a name that section does not have, unless a name in section
 // could not be read.
 func (v *validator) reference(path, section, suggestion, format string, args ...any) {
-	for _, s := range v.shape {
-		if within(s.Path, section) {
+	for p := range v.form {
+		rest, ok := strings.CutPrefix(p, section)
+		if !ok {
+			continue
+		}
+		_, rest, _ = strings.Cut(rest, "]")
+		if rest == "" || rest == ".id" || rest == ".name" {
 			return
 		}
 	}
@@ -96,7 +127,6 @@ func (v *validator) policy(p *usher.Policy) {
 		v.queues = append(v.queues, q.ID)
 	}
 	v.fields = fields(p)
-	v.index = make(map[string]int)
 	v.checkTiers(p)
 	v.checkLists(p)
 	v.checkSkills(p)
