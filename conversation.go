@@ -204,7 +204,9 @@ type Work struct {
 	Transfers     int            `json:"transfers"`
 	Reopened      int            `json:"reopened"`
 	DecisionID    string         `json:"decision_id,omitempty"`
-	MaxOffers     bool           `json:"max_offers,omitempty"` // the alarm was raised
+	MaxOffers     bool           `json:"max_offers,omitempty"`  // the alarm was raised
+	SeniorOver    bool           `json:"senior_over,omitempty"` // dedicated and senior agents had their time
+	Alarms        []Alarm        `json:"alarms,omitempty"`      // raised and not cleared
 }
 
 // CustomerFacts is what routing uses of a customer.

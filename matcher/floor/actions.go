@@ -1,0 +1,394 @@
+package floor
+
+import (
+	"slices"
+	"time"
+
+	"usher"
+	"usher/matcher/rank"
+)
+
+// active finds a conversation that is neither closed nor blocked.
+func (s *State) active(id string) (*usher.Conversation, *usher.Error) {
+	c := s.convs[id]
+	if c == nil || c.Status == usher.StatusClosed {
+		return nil, usher.Errorf(usher.NotFound, "no such open conversation").At("conversation_id")
+	}
+	return c, nil
+}
+
+// detach takes c from whoever is asked or works on it.
+func (s *State) detach(c *usher.Conversation, why string) {
+	switch c.Status {
+	case usher.StatusOffered:
+		s.endOffer(c, s.offers[c.Work.OfferID], usher.OfferWithdrawn, why)
+	case usher.StatusAssigned, usher.StatusWrapping:
+		s.endAssignment(c, why)
+	default:
+	}
+}
+
+// endAssignment ends an agent's time with c, frees his units and remembers how
+// long he took.
+func (s *State) endAssignment(c *usher.Conversation, why string) {
+	now, w := s.tx.now, &c.Work
+	a := s.agents[c.AgentID]
+	ended := *w.Assignment
+	ended.EndedAt, ended.EndReason = &now, why
+	s.tx.assigns[ended.ID] = ended
+	w.Assignment = nil
+	s.release(a, c, false)
+	q := s.queues[c.Queue]
+	if q == nil {
+		q = &usher.QueueState{ID: c.Queue}
+		s.queues[c.Queue] = q
+	}
+	if took := int(now.Sub(ended.StartedAt).Seconds()); len(q.HandleS) < handlingWindow {
+		q.HandleS = append(q.HandleS, took)
+	} else {
+		q.HandleS[q.Next] = took
+		q.Next = (q.Next + 1) % handlingWindow
+	}
+	s.tx.queues[q.ID] = true
+	s.calm(c)
+}
+
+func (s *State) assign(b usher.Assign, by usher.Principal) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	a := s.agents[b.AgentID]
+	if a == nil {
+		return usher.Errorf(usher.NotFound, "no such agent").At("agent_id")
+	}
+	if c.Status == usher.StatusBlocked {
+		return usher.Errorf(usher.Conflict, "the customer is blocked")
+	}
+	if c.Status == usher.StatusAssigned && c.AgentID == a.ID {
+		s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+		return nil
+	}
+	if err := s.canTake(a, c, b.Override, b.Reason, by); err != nil {
+		return err
+	}
+	s.detach(c, "assigned by hand")
+	s.best(c, s.tx.now, func(q *rank.Query) { q.Only = a.ID })
+	override := ""
+	if b.Override {
+		override = b.Reason
+	}
+	d := s.decide(c, string(usher.StateAssigned), usher.ReasonManual)
+	s.give(c, a, "", usher.ReasonManual, override, d)
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+// canTake reports why a cannot be given c by hand; an override by a supervisor,
+// with a reason, lifts presence and capacity.
+func (s *State) canTake(a *agent, c *usher.Conversation, override bool, reason string, by usher.Principal) *usher.Error {
+	if override {
+		switch {
+		case !by.Can(usher.ScopeSupervisor):
+			return usher.Errorf(usher.PermissionDenied, "only a supervisor may override").At("override")
+		case reason == "":
+			return usher.Errorf(usher.InvalidArgument, "an override needs a reason").At("reason")
+		}
+		return nil
+	}
+	if a.state.Presence != usher.PresenceOnline {
+		return &usher.Error{Code: usher.Conflict, Message: "the agent is " + string(a.state.Presence), Hint: "a supervisor can override with a reason"}
+	}
+	used, units := a.state.UsedUnits, a.Capacity.Units
+	if c.Work.Kind.Interruptible() {
+		used, units = a.state.UsedInterruptible, a.Capacity.InterruptibleUnits
+	}
+	if c.AgentID == a.ID && holdsUnits(c.Status) {
+		used -= c.Work.Units
+	}
+	if used+c.Work.Units > units {
+		return &usher.Error{Code: usher.CapacityFull, Message: "the agent has no room", Hint: "a supervisor can override with a reason"}
+	}
+	return nil
+}
+
+func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	if c.Status == usher.StatusBlocked {
+		return usher.Errorf(usher.Conflict, "the customer is blocked")
+	}
+	if (b.ToAgent == "") == (b.ToQueue == "") {
+		return usher.Errorf(usher.InvalidArgument, "name either to_agent or to_queue").At("to_agent")
+	}
+	a := s.agents[b.ToAgent]
+	if b.ToAgent != "" {
+		if a == nil {
+			return usher.Errorf(usher.NotFound, "no such agent").At("to_agent")
+		}
+		if c.AgentID == a.ID && holdsUnits(c.Status) {
+			return usher.Errorf(usher.Conflict, "the agent already has this conversation").At("to_agent")
+		}
+		if err := s.canTake(a, c, b.Override, b.Reason, by); err != nil {
+			return err
+		}
+	} else if _, ok := s.policy.Queue(b.ToQueue); !ok {
+		return usher.Errorf(usher.NotFound, "no such queue").At("to_queue")
+	}
+	from := c.AgentID
+	s.detach(c, "transferred")
+	s.newCycle(c)
+	c.Work.Transfers++
+	c.Work.Prefers, c.Work.AnswerBy, c.AssignedAt = "", time.Time{}, nil
+	if from != "" && from != b.ToAgent {
+		s.exclude(c, from, exclusionDeclined) // it is not handed straight back
+	}
+	s.event(usher.EventConversationTransfer, c, from, transferData{From: from, ToAgent: b.ToAgent, ToQueue: b.ToQueue, Reason: b.Reason})
+	if b.ToQueue != "" {
+		c.Work.Hints = usher.Hints{Queue: b.ToQueue}
+		c.Queue, c.Work.Relaxed = b.ToQueue, 0
+		s.requeue(c)
+		s.settle()
+		s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+		return nil
+	}
+	s.enqueue(c)
+	c.Work.Target = a.ID
+	s.best(c, s.tx.now, func(q *rank.Query) { q.Only = a.ID })
+	d := s.decide(c, string(usher.StateOffered), usher.ReasonTransfer)
+	s.offer(c, a, usher.ReasonTransfer, d)
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+type transferData struct {
+	From    string `json:"from,omitempty"`
+	ToAgent string `json:"to_agent,omitempty"`
+	ToQueue string `json:"to_queue,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+func (s *State) close(b usher.Close) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	reason := firstOf(b.Reason, "resolved")
+	switch {
+	case c.Status == usher.StatusWrapping:
+	case reason == "customer_left":
+		return s.left(usher.Left{ConversationID: b.ConversationID})
+	default:
+		s.end(c, reason)
+	}
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+// end closes c; an agent who worked on it first writes it up.
+func (s *State) end(c *usher.Conversation, reason string) {
+	wrap := s.policy.Document().Capacity.WrapUpS
+	if c.Status == usher.StatusAssigned && wrap > 0 && reason == "resolved" {
+		c.Status, c.CloseReason = usher.StatusWrapping, reason
+		c.Work.WrapUntil = s.tx.now.Add(time.Duration(wrap) * time.Second)
+		s.event(usher.EventConversationWrapping, c, "", nil)
+		s.touch(c)
+		return
+	}
+	s.finish(c, reason)
+}
+
+// finish closes c for good, short of a reopening.
+func (s *State) finish(c *usher.Conversation, reason string) {
+	now := s.tx.now
+	held := c.AgentID
+	wasOffered := c.Status == usher.StatusOffered
+	c.Work.Waited = waited(c, now)
+	s.detach(c, reason)
+	s.calm(c)
+	if wasOffered {
+		held = ""
+	}
+	c.Status, c.CloseReason, c.ClosedAt, c.WaitingSince = usher.StatusClosed, reason, &now, nil
+	c.AgentID = held
+	c.Work.AnswerBy, c.Work.WrapUntil, c.Work.RequeueAt, c.Work.Prefers = time.Time{}, time.Time{}, time.Time{}, held
+	s.event(usher.EventConversationClosed, c, held, reasonData{Reason: reason, Queue: c.Queue})
+	s.touch(c)
+}
+
+func (s *State) left(b usher.Left) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	switch c.Status {
+	case usher.StatusAssigned, usher.StatusWrapping, usher.StatusBlocked:
+		// A person has it: the agent, or silence, ends it.
+	case usher.StatusOpen:
+		s.event(usher.EventConversationAbandoned, c, "", reasonData{Reason: "left_before_queue"})
+		s.finish(c, "abandoned")
+	default:
+		s.event(usher.EventConversationAbandoned, c, "", reasonData{Reason: "customer_left", Queue: c.Queue})
+		s.finish(c, "abandoned")
+	}
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+func (s *State) complete(b usher.Complete) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	if c.Status != usher.StatusWrapping {
+		return usher.Errorf(usher.Conflict, "the conversation is %s, not wrapping", c.Status)
+	}
+	s.finish(c, c.CloseReason)
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+func (s *State) reopen(b usher.Reopen) *usher.Error {
+	c := b.Conversation
+	if old := s.convs[c.ID]; old != nil {
+		return usher.Errorf(usher.Conflict, "the conversation is %s, not closed", old.Status)
+	}
+	if c.Status != usher.StatusClosed || c.ClosedAt == nil {
+		return usher.Errorf(usher.Conflict, "the conversation is %s, not closed", c.Status)
+	}
+	understood, vector := c.Work.Understanding, c.Work.Vector
+	s.revive(&c)
+	c.Work.Understanding, c.Work.Vector = understood, vector
+	c.Work.Facts = usher.TextFacts{Version: s.version.Version, Holds: []int{}}
+	s.event(usher.EventConversationReopened, &c, "", nil)
+	if block := s.evaluate(&c); block != "" {
+		s.block(&c, block)
+	} else {
+		s.requeue(&c)
+		s.settle()
+	}
+	s.tx.out.Result = usher.Result{Conversation: &c, Routing: c.Routing}
+	return nil
+}
+
+func (s *State) prioritise(b usher.Prioritise) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	if b.HeadStartS < 0 || b.HeadStartS > 86400 {
+		return usher.Errorf(usher.InvalidArgument, "0 to 86400 seconds").At("head_start_s")
+	}
+	c.Priority = b.HeadStartS
+	s.event(usher.EventPositionChanged, c, "", priorityData{HeadStartS: b.HeadStartS})
+	s.touch(c)
+	if c.Status == usher.StatusQueued {
+		s.retryLater(c)
+	}
+	s.settle()
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+type priorityData struct {
+	HeadStartS int `json:"head_start_s"`
+}
+
+func (s *State) amend(b usher.Amend) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	if b.Intent != nil && !s.knows(*b.Intent) {
+		return usher.Errorf(usher.InvalidArgument, "no such intent").At("intent")
+	}
+	if b.Intent != nil {
+		was := c.Intent
+		c.Intent = *b.Intent
+		u := s.chosen(*b.Intent, c.Work.Understanding)
+		u.Source = "manual"
+		c.Work.Understanding, c.Work.Generalist = u, false
+		s.event(usher.EventConversationIntent, c, "", intentData{was, *b.Intent})
+	}
+	if b.Tags != nil && !slices.Equal(b.Tags, c.Tags) {
+		c.Tags = slices.Clone(b.Tags)
+		s.event(usher.EventConversationTags, c, "", tagsData{c.Tags})
+	}
+	if b.Language != nil {
+		c.Language = *b.Language
+		s.event(usher.EventUnderstandingMade, c, "", languageData{c.Language})
+	}
+	s.touch(c)
+	if c.Status == usher.StatusQueued {
+		s.evaluate(c)
+		s.retryLater(c)
+		s.settle()
+	}
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
+	return nil
+}
+
+type tagsData struct {
+	Tags []string `json:"tags"`
+}
+
+type languageData struct {
+	Language string `json:"language"`
+}
+
+func (s *State) outcome(b usher.OutcomeSet) *usher.Error {
+	if b.CSAT != nil && (*b.CSAT < 1 || *b.CSAT > 5) {
+		return usher.Errorf(usher.InvalidArgument, "1 to 5").At("csat")
+	}
+	// The conversation may be closed long since: the fact is kept in the log.
+	e := usher.Event{
+		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: "conversation.outcome", At: s.tx.now, ConversationID: b.ConversationID, Data: b,
+	}
+	s.tx.out.Events = append(s.tx.out.Events, e)
+	return nil
+}
+
+func (s *State) reply(b usher.Reply) *usher.Error {
+	c, err := s.active(b.Message.ConversationID)
+	if err != nil {
+		return err
+	}
+	m := b.Message
+	if m.Author == usher.ByAgent && (c.Status == usher.StatusAssigned || c.Status == usher.StatusWrapping) {
+		if c.FirstResponseAt == nil {
+			now := s.tx.now
+			c.FirstResponseAt = &now
+		}
+		c.Work.NoReply = false
+		s.calm(c)
+		if a := s.agents[c.AgentID]; a != nil && m.AgentID == a.ID && a.state.Misses > 0 {
+			a.state.Misses = 0
+			s.touchState(a)
+		}
+	}
+	sent := s.send(c, m)
+	s.touch(c)
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing, Message: sent}
+	return nil
+}
+
+func (s *State) receipt(b usher.Receipt) *usher.Error {
+	kind := usher.EventMessageDelivered
+	if b.State == "failed" {
+		kind = usher.EventMessageFailed
+	}
+	e := usher.Event{Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: kind, At: s.tx.now, MessageID: b.MessageID, Data: b}
+	s.tx.out.Events = append(s.tx.out.Events, e)
+	return nil
+}
+
+// agentLost returns a live chat to its queue after its agent went silent; it
+// goes back to him if he returns in time to be asked.
+func (s *State) agentLost(c *usher.Conversation) {
+	lost := c.AgentID
+	s.detach(c, "agent_lost")
+	c.Work.RequeueAt, c.Work.Prefers, c.AssignedAt = time.Time{}, lost, nil
+	s.requeue(c)
+}

@@ -1,0 +1,390 @@
+package floor
+
+import (
+	"slices"
+	"time"
+
+	"usher"
+	"usher/matcher/policy"
+	"usher/matcher/rank"
+)
+
+// facts are what rules may ask about c.
+func (s *State) facts(c *usher.Conversation) *policy.Facts {
+	w := &c.Work
+	return &policy.Facts{
+		Holds: w.Facts.Holds, Attachments: w.Attachments, Language: c.Language,
+		Channel: usher.Channel{ID: c.Channel, Kind: w.Kind}, Understanding: w.Understanding,
+		Customer: w.Customer, History: w.History, Transfers: w.Transfers, Reopened: w.Reopened, Now: s.tx.now,
+		Queue: func(id string) policy.QueueFacts { return s.queueFacts(id, s.tx.now) },
+	}
+}
+
+// evaluate applies tier and rules to c and returns why it is blocked, or "".
+// It changes c alone.
+func (s *State) evaluate(c *usher.Conversation) (blocked string) {
+	w := &c.Work
+	c.Tier = w.Customer.Tier
+	tier := s.policy.Tier(c.Tier)
+	e := s.policy.Evaluate(s.facts(c))
+	w.Rules = e.Hits
+	if w.Rules == nil {
+		w.Rules = []usher.RuleHit{}
+	}
+	for _, t := range e.Tags {
+		if !slices.Contains(c.Tags, t) {
+			c.Tags = append(slices.Clone(c.Tags), t)
+		}
+	}
+	w.HeadStartS = max(tier.HeadStartS, e.HeadStartS)
+	switch {
+	case tier.Service == usher.ServiceBlock:
+		return firstOf(tier.Name, usher.ReasonBlacklist)
+	case e.Blocked:
+		return firstOf(e.Block, "rule")
+	}
+	queue := s.policy.Document().Fallback.Queue
+	w.Require, w.Prefer, w.Team, w.Pinned = []usher.SkillLevel{}, []usher.SkillLevel{}, "", ""
+	if !w.Generalist {
+		queue = firstOf(e.Queue, queue)
+		w.Require, w.Prefer, w.Team, w.Pinned = slices.Concat(w.Require, e.Require), slices.Concat(w.Prefer, e.Prefer), e.Team, e.Agent
+	}
+	if _, ok := s.policy.Queue(w.Hints.Queue); ok {
+		queue = w.Hints.Queue
+	}
+	if w.Hints.AgentID != "" {
+		w.Pinned = w.Hints.AgentID
+	}
+	for _, k := range w.Hints.Skills {
+		w.Prefer = append(w.Prefer, usher.SkillLevel{Name: k, Level: 1})
+	}
+	if e.Dedicated != nil && w.Customer.Dedicated != "" && waited(c, s.tx.now) < time.Duration(e.Dedicated.WaitS)*time.Second {
+		w.Pinned = w.Customer.Dedicated
+	}
+	if queue != c.Queue {
+		c.Queue, w.Relaxed = queue, 0
+	}
+	return ""
+}
+
+// queryFor writes what ranking must know of c. The query is reused: it is good
+// until the next call.
+func (s *State) queryFor(c *usher.Conversation, now time.Time) *rank.Query {
+	w, q := &c.Work, &s.query
+	intents := q.Intents[:0]
+	require, prefer, excluded := q.Require[:0], q.Prefer[:0], q.Excluded[:0]
+	*q = rank.Query{
+		Now: now, ProfileMean: s.bundle.ProfileMean, ProfileScale: s.bundle.ProfileScale,
+		WorkspaceLanguage: s.language, ChannelID: c.Channel, Interruptible: w.Kind.Interruptible(), Units: w.Units,
+		Team: w.Team, Value: s.value(c), Selection: s.selection(c), Weights: s.weights,
+		OpenAgent: w.History.OpenAgent, Prefers: w.Prefers, Dedicated: w.Customer.Dedicated, Top: topCandidates,
+	}
+	if w.Understanding != nil {
+		for range s.bundle.Labels {
+			intents = append(intents, 0)
+		}
+		for _, p := range w.Understanding.Intents {
+			if i, ok := s.labels[p.Label]; ok {
+				intents[i] = p.Probability
+			}
+		}
+		q.Intents = intents
+	}
+	if w.Vector != nil && w.Vector.Embedding == s.bundle.Embedding {
+		q.Vector = w.Vector.Match
+	}
+	q.Language, q.LanguageCertain = c.Language, c.Language != ""
+	if w.History.LastAgent != "" {
+		q.Last, q.LastAge = w.History.LastAgent, max(now.Sub(w.History.LastAgentAt), 0)
+	}
+	if qu, ok := s.policy.Queue(c.Queue); ok {
+		req, _, _ := s.policy.Requirement(qu, waited(c, now))
+		for _, r := range req {
+			require = append(require, usher.SkillLevel{Name: s.policy.Skill(r.Name), Level: r.Level})
+		}
+	}
+	for _, r := range w.Require {
+		require = append(require, usher.SkillLevel{Name: s.policy.Skill(r.Name), Level: r.Level})
+	}
+	for _, r := range w.Prefer {
+		prefer = append(prefer, usher.SkillLevel{Name: s.policy.Skill(r.Name), Level: r.Level})
+	}
+	for _, x := range w.Excluded {
+		excluded = append(excluded, x.AgentID)
+	}
+	q.Require, q.Prefer, q.Excluded = require, prefer, excluded
+	return q
+}
+
+// topCandidates is how many scored candidates a decision keeps.
+const topCandidates = 10
+
+func (s *State) selection(c *usher.Conversation) usher.Selection {
+	if sel := s.policy.Tier(c.Tier).Selection; sel != "" {
+		return sel
+	}
+	q, _ := s.policy.Queue(c.Queue)
+	return q.Selection
+}
+
+// choose ranks the agents for c and returns the best, with the reason, or "" and
+// why nobody is asked now. s.ranking holds the ranking it was taken from.
+func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason string) {
+	w := &c.Work
+	if w.Target != "" {
+		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Target }); id != "" {
+			return id, usher.ReasonTransfer
+		}
+		w.Target = ""
+	}
+	if w.Pinned != "" && s.agents[w.Pinned] != nil {
+		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
+			if id == w.Customer.Dedicated {
+				return id, usher.ReasonDedicated
+			}
+			return id, usher.ReasonManual
+		}
+	}
+	if s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst {
+		if d := w.Customer.Dedicated; d != "" && s.agents[d] != nil {
+			// His own agent takes whatever it is about: no skill is asked of him.
+			if id := s.best(c, now, func(q *rank.Query) { q.Only, q.Require, q.Team = d, nil, "" }); id != "" {
+				return id, usher.ReasonDedicated
+			}
+		}
+		if skills := s.wanted(c); len(skills) > 0 && !w.SeniorOver && waited(c, now) < seniorFor {
+			senior := func(q *rank.Query) { q.SeniorOnly, q.SeniorSkills = true, skills }
+			if id := s.best(c, now, senior); id != "" {
+				return id, usher.ReasonSenior
+			}
+			q := s.queryFor(c, now)
+			senior(q)
+			if _, _, suitable := s.table.Eligible(q); suitable > 0 {
+				return "", usher.ReasonHold
+			}
+		}
+	}
+	id := s.best(c, now, nil)
+	if id == "" {
+		return "", s.why(c, now)
+	}
+	return id, s.ranking.Reason()
+}
+
+func (s *State) best(c *usher.Conversation, now time.Time, narrow func(*rank.Query)) string {
+	q := s.queryFor(c, now)
+	if narrow != nil {
+		narrow(q)
+	}
+	s.table.Rank(q, &s.ranking)
+	return s.ranked()
+}
+
+// ranked returns the first of the last ranking, or "".
+func (s *State) ranked() string {
+	if len(s.ranking.Order) == 0 {
+		return ""
+	}
+	return s.ranking.Order[0].AgentID
+}
+
+// wanted returns the canonical skills that c's leading intent and its
+// requirements ask for.
+func (s *State) wanted(c *usher.Conversation) []string {
+	var skills []string
+	for _, r := range c.Work.Require {
+		skills = append(skills, s.policy.Skill(r.Name))
+	}
+	if q, ok := s.policy.Queue(c.Queue); ok {
+		for _, r := range q.Require {
+			skills = append(skills, s.policy.Skill(r.Name))
+		}
+	}
+	if top, _ := c.Work.Understanding.Top(); top != "" {
+		if i, ok := s.labels[top]; ok {
+			skills = append(skills, s.skills[i]...)
+		}
+	}
+	return skills
+}
+
+// why says why nobody can be asked, and files the moment from which all were excluded.
+func (s *State) why(c *usher.Conversation, now time.Time) string {
+	q := s.queryFor(c, now)
+	if len(q.Excluded) > 0 {
+		excluded := q.Excluded
+		q.Excluded = nil
+		for _, id := range excluded {
+			if _, ok := s.table.Passes(id, q); ok {
+				return usher.ReasonExcluded
+			}
+		}
+	}
+	online, _, suitable := s.table.Eligible(q)
+	switch {
+	case online == 0:
+		return usher.ReasonNobodyOnline
+	case suitable > 0:
+		return usher.ReasonAllFull
+	default:
+		return usher.ReasonNoMatch
+	}
+}
+
+// tryPlace asks the best agent for a queued conversation, or notes why nobody is
+// asked. A decision is recorded when somebody is, or when the reason is new.
+func (s *State) tryPlace(c *usher.Conversation) {
+	w, now := &c.Work, s.tx.now
+	id, reason := s.choose(c, now)
+	if id == "" {
+		if reason == usher.ReasonExcluded {
+			if w.AllExcluded.IsZero() {
+				w.AllExcluded = now
+				s.touch(c)
+			}
+		} else if !w.AllExcluded.IsZero() {
+			w.AllExcluded = time.Time{}
+			s.touch(c)
+		}
+		if c.Routing.State == usher.StateQueued && c.Routing.Reason == reason && c.Routing.Queue == c.Queue && s.tx.trigger != "message" {
+			return
+		}
+		d := s.decide(c, string(usher.StateQueued), reason)
+		position, wait := s.place(c, now)
+		c.Routing = usher.Routing{
+			State: usher.StateQueued, Reason: reason, Queue: c.Queue, Position: position, EstimatedWait: wait, DecisionID: d,
+		}
+		s.touch(c)
+		return
+	}
+	w.AllExcluded = time.Time{}
+	if s.policy.Document().Offers.Mode == "auto" && reason != usher.ReasonTransfer {
+		d := s.decide(c, string(usher.StateAssigned), reason)
+		s.give(c, s.agents[id], "", reason, "", d)
+		return
+	}
+	d := s.decide(c, string(usher.StateOffered), reason)
+	s.offer(c, s.agents[id], reason, d)
+}
+
+// decide records a decision from the present ranking and returns its id.
+func (s *State) decide(c *usher.Conversation, outcome, reason string) string {
+	d := s.record(c, outcome, reason)
+	d.ID, d.Step = s.id("decision"), s.tx.out.Step
+	c.Work.DecisionID = d.ID
+	s.tx.out.Decisions = append(s.tx.out.Decisions, d)
+	s.event(usher.EventDecisionMade, c, d.Chosen, decisionData{DecisionID: d.ID, Outcome: outcome, Reason: reason})
+	return d.ID
+}
+
+type decisionData struct {
+	DecisionID string `json:"decision_id"`
+	Outcome    string `json:"outcome"`
+	Reason     string `json:"reason"`
+}
+
+// record describes the choice with the numbers that made it.
+func (s *State) record(c *usher.Conversation, outcome, reason string) usher.Decision {
+	w := &c.Work
+	d := usher.Decision{
+		ConversationID: c.ID, At: s.tx.now, Trigger: s.tx.trigger, Outcome: outcome, Reason: reason, Queue: c.Queue, Tier: c.Tier,
+		Rules: w.Rules, Understanding: w.Understanding, Propensity: 1,
+		Funnel: []usher.FilterCount{}, Candidates: []usher.Candidate{},
+		Versions: usher.Versions{
+			Model:  s.bundle.Model.Name + "@" + s.bundle.Model.Version,
+			Policy: s.version.Version, Embedding: s.bundle.Embedding, Engine: s.engine,
+		},
+		Degraded: w.Understanding != nil && w.Understanding.Degraded,
+	}
+	if outcome == string(usher.StateOffered) || outcome == string(usher.StateAssigned) || outcome == string(usher.StateQueued) {
+		d.Funnel, d.Candidates = s.ranking.Funnel(), s.ranking.Candidates()
+		if outcome != string(usher.StateQueued) {
+			d.Chosen, d.Margin, d.Counterfactual = s.ranked(), s.ranking.Margin, s.ranking.Counterfactual()
+		}
+	}
+	if reason == usher.ReasonHold {
+		d.Outcome = "hold"
+	}
+	return d
+}
+
+// Match is a dry run: what would become of b now? Nothing changes.
+func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
+	s.tx = change{now: now, trigger: "message", out: &usher.Change{}}
+	c := &usher.Conversation{
+		ID: "", CustomerID: b.Customer.ID, Channel: b.Channel.ID, Status: usher.StatusQueued, Tags: []string{}, OpenedAt: now, WaitingSince: &now,
+		Language: firstOf(b.Customer.Language, b.Channel.Language),
+		Work: usher.Work{
+			Kind: b.Channel.Kind, Units: s.policy.Cost(b.Channel.Kind), Customer: b.Customer.FactsAt(now), History: b.History,
+			Hints: b.Hints, Facts: b.Facts, Textless: b.Understanding == nil, WantsHuman: b.WantsHuman,
+		},
+	}
+	s.learn(c, &b)
+	if blocked := s.evaluate(c); blocked != "" {
+		d := s.record(c, string(usher.StateBlocked), blocked)
+		return d
+	}
+	id, reason := s.choose(c, now)
+	outcome := usher.StateOffered
+	if id == "" {
+		outcome = usher.StateQueued
+	}
+	d := s.record(c, string(outcome), reason)
+	d.Step = s.step
+	return d
+}
+
+// enqueue makes c wait in its queue; its age goes on.
+func (s *State) enqueue(c *usher.Conversation) {
+	moved := c.Status != usher.StatusQueued
+	c.Status, c.AgentID = usher.StatusQueued, ""
+	if c.WaitingSince == nil {
+		now := s.tx.now
+		c.WaitingSince = &now
+	}
+	if moved || c.Routing.Queue != c.Queue {
+		s.event(usher.EventConversationQueued, c, "", reasonData{Queue: c.Queue})
+	}
+	s.touch(c)
+}
+
+// ref names an agent.
+func (s *State) ref(id string) *usher.AgentRef {
+	if a := s.agents[id]; a != nil {
+		return &usher.AgentRef{ID: id, Name: a.Name}
+	}
+	return nil
+}
+
+// say sends a message of usher's own to the customer.
+func (s *State) say(c *usher.Conversation, text string) {
+	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.ByBot, Text: text})
+}
+
+// send stores an outgoing message; channels without a platform deliver it by
+// the event alone.
+func (s *State) send(c *usher.Conversation, m usher.Message) *usher.Message {
+	now := s.tx.now
+	c.Work.Messages++
+	m.ConversationID, m.CustomerID, m.Channel, m.Sequence = c.ID, c.CustomerID, c.Channel, c.Work.Messages
+	m.ReceivedAt = now
+	if m.SentAt.IsZero() {
+		m.SentAt = now
+	}
+	if m.Attachments == nil {
+		m.Attachments = []usher.Attachment{}
+	}
+	m.Delivery = usher.Delivery{State: "accepted", At: now}
+	if !c.Work.Kind.AbandonsBySilence() {
+		m.Delivery.State = "queued"
+		s.tx.out.Outbox = append(s.tx.out.Outbox, usher.Outbound{ID: m.ID, ConversationID: c.ID, Channel: c.Channel, State: "queued", NextAt: now})
+	}
+	s.tx.out.Messages = append(s.tx.out.Messages, m)
+	e := usher.Event{
+		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: usher.EventMessageSent, At: now,
+		ConversationID: c.ID, CustomerID: c.CustomerID, AgentID: firstOf(m.AgentID, c.AgentID), MessageID: m.ID,
+		Data: messageData{Sequence: m.Sequence, Channel: m.Channel},
+	}
+	s.tx.out.Events = append(s.tx.out.Events, e)
+	return &m
+}

@@ -1,0 +1,512 @@
+package floor_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/matcher/floor"
+)
+
+// The scripts in testdata are the rules of the floor as a manager would tell
+// them. Each line is one thing that happens or must be so:
+//
+//	case NAME                             a fresh floor
+//	policy KEY VALUE                      wrap_up_s | mode | max_misses | max_offers | inactive_close_s
+//	agent ID [skill:LEVEL…] [units N] [lang TAG]   put, and online
+//	online|busy|away|break|offline AGENT
+//	lost AGENT                            his heartbeats stopped (he had begun to beat)
+//	message CUSTOMER INTENT[=P][,…] [zh|en] [email] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
+//	accept|decline|close|left|complete CUSTOMER
+//	transfer CUSTOMER AGENT|queue:ID      assign CUSTOMER AGENT [override]
+//	reply CUSTOMER                        his agent answers
+//	tier CUSTOMER TIER                    a manual list entry
+//	wait DURATION                         time passes, timers fire
+//	restart                               the floor is rebuilt from its rows
+//	refuse CODE LINE…                     the line must be refused with CODE
+//	expect CUSTOMER STATUS [AGENT] [reason R] [state S]
+//	expect AGENT used N [reserved N]      presence too: expect AGENT presence P
+//	expect event TYPE                     happened since the last line that acted
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		runScripts(t, file)
+	}
+}
+
+func runScripts(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var w *world
+	sc := bufio.NewScanner(f)
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(sc.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		where := fmt.Sprintf("%s:%d: %s", file, n, line)
+		if name, ok := strings.CutPrefix(line, "case "); ok {
+			w = newWorld(t)
+			w.name = name
+			continue
+		}
+		if w == nil {
+			t.Fatalf("%s: before any case", where)
+		}
+		if err := w.do(line); err != nil {
+			t.Errorf("%s (%s): %v", where, w.name, err)
+		}
+		w.check(where)
+	}
+	if err := sc.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// world is a floor in a test, with a clock of its own.
+type world struct {
+	t      *testing.T
+	name   string
+	s      *floor.State
+	now    time.Time
+	step   usher.Step
+	n      int
+	convs  map[string]usher.Conversation // by customer: the latest row
+	byID   map[string]usher.Conversation
+	states map[string]usher.AgentState
+	agents map[string]usher.Agent
+	events []string
+	all    []usher.Change
+}
+
+var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+
+func testBundle() usher.Bundle {
+	b := usher.Bundle{Model: usher.ModelRef{Name: "test", Version: "1"}, Embedding: "test-1"}
+	for _, l := range []string{"refund", "tech", "billing", "order"} {
+		b.Labels = append(b.Labels, usher.Label{Label: l, Title: map[string]string{"en": l, "zh": l}, Actionable: true})
+	}
+	b.Labels = append(b.Labels, usher.Label{Label: "human_agent"}, usher.Label{Label: "chitchat"}, usher.Label{Label: "out_of_scope"})
+	return b
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	s, err := floor.New(usher.Floor{Seed: 1, Now: start}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, s: s, now: start, convs: map[string]usher.Conversation{}, byID: map[string]usher.Conversation{},
+		states: map[string]usher.AgentState{}, agents: map[string]usher.Agent{},
+	}
+	p := usher.DefaultPolicy()
+	p.Skills = []usher.Skill{
+		{Name: "refund", Intents: []string{"refund"}}, {Name: "tech", Intents: []string{"tech"}},
+		{Name: "billing", Intents: []string{"billing"}}, {Name: "order", Intents: []string{"order"}},
+	}
+	p.Queues = append(p.Queues, usher.Queue{ID: "care", Name: "Care", TargetS: 60, MaxWaitS: 240, Selection: usher.SelectBestFit})
+	w.must(usher.PolicyPublish{Policy: usher.PolicyVersion{Version: 1, Document: p}})
+	w.must(usher.AliasMove{Bundle: testBundle()})
+	return w
+}
+
+func (w *world) must(b usher.Body) {
+	w.t.Helper()
+	if err := w.step1(b); err != nil {
+		w.t.Fatalf("%s: %v", b.Kind(), err)
+	}
+}
+
+// step1 applies one input as the shell would.
+func (w *world) step1(b usher.Body) error {
+	w.n++
+	var out usher.Change
+	out.Step = w.step + 1
+	w.s.Step(w.now, usher.Input{ID: fmt.Sprint("in", w.n), By: usher.Principal{Kind: "key", Scopes: []string{"admin"}}, Body: b}, &out)
+	if out.Changed() {
+		w.step++
+		w.all = append(w.all, out)
+	}
+	for _, c := range out.Conversations {
+		w.byID[c.ID] = c
+		w.convs[c.CustomerID] = c
+	}
+	for _, a := range out.States {
+		w.states[a.AgentID] = a
+	}
+	for _, a := range out.Agents {
+		w.agents[a.ID] = a
+	}
+	for _, e := range out.Events {
+		w.events = append(w.events, e.Type)
+	}
+	if out.Result.Err != nil {
+		return out.Result.Err
+	}
+	return nil
+}
+
+// check holds after every line, whatever happened.
+func (w *world) check(where string) {
+	w.t.Helper()
+	for _, fault := range invariants(w.s.Floor()) {
+		w.t.Errorf("%s: %s", where, fault)
+	}
+	for _, c := range w.all {
+		for _, d := range c.Decisions {
+			for _, cand := range d.Candidates {
+				var sum usher.Micro
+				for _, term := range cand.Terms {
+					sum += term.Value
+				}
+				if sum != cand.Score {
+					w.t.Errorf("%s: terms of %s sum to %d, score %d", where, cand.AgentID, sum, cand.Score)
+				}
+			}
+		}
+	}
+}
+
+// invariants are what no floor may break.
+func invariants(f usher.Floor) []string {
+	var faults []string
+	used, reserved, open := map[string]int{}, map[string]int{}, map[string]int{}
+	offers := map[string]usher.Offer{}
+	for _, o := range f.Offers {
+		offers[o.ConversationID] = o
+	}
+	for _, c := range f.Conversations {
+		switch c.Status {
+		case usher.StatusOffered:
+			o, ok := offers[c.ID]
+			if !ok || o.AgentID != c.AgentID || o.ID != c.Work.OfferID {
+				faults = append(faults, c.ID+" is offered without its offer")
+			}
+			delete(offers, c.ID)
+			if !c.Work.Kind.Interruptible() {
+				reserved[c.AgentID] += c.Work.Units
+			}
+		case usher.StatusQueued:
+			if c.WaitingSince == nil || c.AgentID != "" || c.Routing.State != usher.StateQueued {
+				faults = append(faults, fmt.Sprintf("%s is queued but %q %q", c.ID, c.AgentID, c.Routing.State))
+			}
+		case usher.StatusOpen:
+			if c.Work.AnswerBy.IsZero() {
+				faults = append(faults, c.ID+" is open and nothing will ever happen")
+			}
+		case usher.StatusAssigned:
+			if c.WaitingSince != nil || c.Work.Assignment == nil {
+				faults = append(faults, c.ID+" is assigned but still waits")
+			}
+		default:
+		}
+		switch c.Status {
+		case usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping:
+			open[c.AgentID]++
+			if !c.Work.Kind.Interruptible() {
+				used[c.AgentID] += c.Work.Units
+			}
+		default:
+		}
+	}
+	for id, o := range offers {
+		faults = append(faults, fmt.Sprintf("offer %s is pending for %s, which is not offered", o.ID, id))
+	}
+	for _, a := range f.States {
+		if a.UsedUnits != used[a.AgentID] || a.ReservedUnits != reserved[a.AgentID] || a.Open != open[a.AgentID] {
+			faults = append(faults, fmt.Sprintf("agent %s: used %d reserved %d open %d, work says %d %d %d",
+				a.AgentID, a.UsedUnits, a.ReservedUnits, a.Open, used[a.AgentID], reserved[a.AgentID], open[a.AgentID]))
+		}
+	}
+	return faults
+}
+
+func (w *world) do(line string) error {
+	f := strings.Fields(line)
+	if f[0] != "expect" && f[0] != "refuse" {
+		w.events = nil
+	}
+	conv := func(customer string) string { return w.convs[customer].ID }
+	switch f[0] {
+	case "policy":
+		return w.policy(f[1], f[2])
+	case "agent":
+		return w.agent(f[1:])
+	case "online", "busy", "away", "break", "offline":
+		return w.step1(usher.PresenceSet{AgentID: f[1], Presence: usher.Presence(f[0])})
+	case "lost":
+		if err := w.step1(usher.PresenceSet{AgentID: f[1], Beats: true}); err != nil {
+			return err
+		}
+		return w.step1(usher.PresenceLapsed{AgentID: f[1]})
+	case "message":
+		return w.message(f[1:])
+	case "accept":
+		return w.step1(usher.Accept{OfferID: w.lastOffer(f[1])})
+	case "decline":
+		return w.step1(usher.Decline{OfferID: w.lastOffer(f[1]), Reason: "busy"})
+	case "close":
+		return w.step1(usher.Close{ConversationID: conv(f[1]), Reason: "resolved"})
+	case "left":
+		return w.step1(usher.Left{ConversationID: conv(f[1])})
+	case "complete":
+		return w.step1(usher.Complete{ConversationID: conv(f[1])})
+	case "transfer":
+		b := usher.Transfer{ConversationID: conv(f[1]), ToAgent: f[2]}
+		if q, ok := strings.CutPrefix(f[2], "queue:"); ok {
+			b.ToAgent, b.ToQueue = "", q
+		}
+		return w.step1(b)
+	case "assign":
+		b := usher.Assign{ConversationID: conv(f[1]), AgentID: f[2]}
+		if len(f) > 3 {
+			b.Override, b.Reason = true, "by hand"
+		}
+		return w.step1(b)
+	case "reply":
+		return w.step1(usher.Reply{Message: usher.Message{
+			ID: fmt.Sprint("r", w.n), ConversationID: conv(f[1]), Author: usher.ByAgent, AgentID: w.convs[f[1]].AgentID,
+		}})
+	case "tier":
+		return w.step1(usher.CustomerPut{Customer: usher.Customer{
+			ID: f[1], Manual: &usher.TierEntry{Tier: f[2], Reason: "test", ExpiresAt: w.now.Add(time.Hour)},
+		}})
+	case "wait":
+		return w.wait(f[1])
+	case "restart":
+		return w.restart()
+	case "refuse":
+		err := w.do(strings.Join(f[2:], " "))
+		if got := usher.CodeOf(err); string(got) != f[1] {
+			return fmt.Errorf("got %q, want %s", got, f[1])
+		}
+		return nil
+	case "expect":
+		return w.expect(f[1:])
+	default:
+		return fmt.Errorf("unknown line %q", f[0])
+	}
+}
+
+// lastOffer is the customer's pending offer, else the last one he had.
+func (w *world) lastOffer(customer string) string {
+	id := ""
+	for _, c := range w.all {
+		for _, o := range c.Offers {
+			if w.byID[o.ConversationID].CustomerID == customer && o.State == usher.OfferPending {
+				id = o.ID
+			}
+		}
+	}
+	return id
+}
+
+func (w *world) policy(key, value string) error {
+	n, _ := strconv.Atoi(value)
+	v := w.s.Floor().Policy
+	v.Version++
+	switch key {
+	case "wrap_up_s":
+		v.Document.Capacity.WrapUpS = n
+	case "mode":
+		v.Document.Offers.Mode = value
+	case "max_misses":
+		v.Document.Offers.MaxMisses = n
+	case "max_offers":
+		v.Document.Offers.MaxOffers = n
+	case "inactive_close_s":
+		v.Document.Conversation.InactiveCloseS = n
+	case "selection":
+		v.Document.Queues[0].Selection = usher.Selection(value)
+	default:
+		return fmt.Errorf("unknown policy key %q", key)
+	}
+	return w.step1(usher.PolicyPublish{Policy: v})
+}
+
+func (w *world) agent(f []string) error {
+	a := usher.Agent{ID: f[0], Name: f[0], Version: w.agents[f[0]].Version, Capacity: usher.Capacity{Units: 3, InterruptibleUnits: 3}}
+	for i := 1; i < len(f); i++ {
+		switch {
+		case f[i] == "units":
+			i++
+			a.Capacity.Units, _ = strconv.Atoi(f[i])
+		case f[i] == "lang":
+			i++
+			a.Languages = append(a.Languages, usher.LanguageLevel{Tag: f[i], Level: 5})
+		default:
+			name, level, _ := strings.Cut(f[i], ":")
+			n, _ := strconv.Atoi(level)
+			a.Skills = append(a.Skills, usher.SkillLevel{Name: name, Level: n})
+		}
+	}
+	if len(a.Languages) == 0 {
+		a.Languages = []usher.LanguageLevel{{Tag: "zh", Level: 5}, {Tag: "en", Level: 5}}
+	}
+	if err := w.step1(usher.AgentPut{Agent: a}); err != nil {
+		return err
+	}
+	return w.step1(usher.PresenceSet{AgentID: a.ID, Presence: usher.PresenceOnline})
+}
+
+func (w *world) message(f []string) error {
+	b := usher.Arrival{
+		Message:  usher.Message{ID: fmt.Sprint("m", w.n), Channel: "web"},
+		Channel:  usher.Channel{ID: "web", Kind: usher.KindWeb},
+		Customer: usher.Customer{ID: f[0], CRMTier: ""}, NewCustomer: true,
+		Facts: usher.TextFacts{Version: w.s.Policy().Version()},
+	}
+	u := &usher.Understanding{
+		Outcome: usher.OutcomeAccept, Language: usher.LanguageP{Tag: "zh", Probability: .99}, Model: usher.ModelRef{Name: "test", Version: "1"},
+	}
+	for _, part := range strings.Split(f[1], ",") {
+		label, p, ok := strings.Cut(part, "=")
+		v := .95
+		if ok {
+			v, _ = strconv.ParseFloat(p, 64)
+		}
+		u.Intents = append(u.Intents, usher.IntentP{Label: label, Probability: v})
+	}
+	b.Understanding = u
+	for i := 2; i < len(f); i++ {
+		switch f[i] {
+		case "zh", "en":
+			u.Language.Tag = f[i]
+		case "email":
+			b.Channel, b.Message.Channel = usher.Channel{ID: "mail", Kind: usher.KindEmail}, "mail"
+		case "vip", "low_value", "blacklist":
+			b.Customer.CRMTier = f[i]
+		case "dedicated":
+			i++
+			b.Customer.Attributes = map[string]any{"dedicated_agent": f[i]}
+		case "unsure":
+			u.Outcome = usher.OutcomeClarify
+		case "lost":
+			u.Outcome = usher.OutcomeAbstain
+		case "hello":
+			u.Outcome, b.Glue, b.Greeting = usher.OutcomeAbstain, true, true
+		case "human":
+			b.WantsHuman = true
+		case "choice":
+			i++
+			b.Message.Choice = f[i]
+		default:
+			return fmt.Errorf("unknown word %q", f[i])
+		}
+	}
+	switch c, ok := w.convs[f[0]]; {
+	case ok && c.Status == usher.StatusClosed:
+		b.Closed = &c
+	case ok:
+		b.ConversationID = c.ID
+	}
+	return w.step1(b)
+}
+
+// wait lets time pass second by second where something is due.
+func (w *world) wait(d string) error {
+	dur, err := time.ParseDuration(d)
+	if err != nil {
+		return err
+	}
+	end := w.now.Add(dur)
+	for {
+		due, ok := w.s.Due()
+		if !ok || due.After(end) {
+			break
+		}
+		if due.After(w.now) {
+			w.now = due
+		}
+		if err := w.step1(usher.Tick{}); err != nil {
+			return err
+		}
+	}
+	w.now = end
+	return nil
+}
+
+func (w *world) restart() error {
+	f := w.s.Floor()
+	s, err := floor.New(f, "test")
+	if err != nil {
+		return err
+	}
+	w.s = s
+	return w.step1(usher.Tick{Recovery: true})
+}
+
+func (w *world) expect(f []string) error {
+	if f[0] == "event" {
+		for _, e := range w.events {
+			if e == f[1] {
+				return nil
+			}
+		}
+		return fmt.Errorf("got events %v", w.events)
+	}
+	if a, ok := w.states[f[0]]; ok {
+		for i := 1; i+1 < len(f); i += 2 {
+			var got string
+			switch f[i] {
+			case "used":
+				got = strconv.Itoa(a.UsedUnits)
+			case "reserved":
+				got = strconv.Itoa(a.ReservedUnits)
+			case "presence":
+				got = string(a.Presence)
+			default:
+				return fmt.Errorf("unknown word %q", f[i])
+			}
+			if got != f[i+1] {
+				return fmt.Errorf("%s: got %s, want %s", f[i], got, f[i+1])
+			}
+		}
+		return nil
+	}
+	c, ok := w.convs[f[0]]
+	if !ok {
+		return fmt.Errorf("no conversation of %s", f[0])
+	}
+	if string(c.Status) != f[1] {
+		return fmt.Errorf("got %s (%s, %s), want %s", c.Status, c.AgentID, c.Routing.Reason, f[1])
+	}
+	for i := 2; i < len(f); i++ {
+		got, want := c.AgentID, f[i]
+		if i+1 < len(f) {
+			switch f[i] {
+			case "reason":
+				got, want = c.Routing.Reason, f[i+1]
+				i++
+			case "state":
+				got, want = string(c.Routing.State), f[i+1]
+				i++
+			case "closed":
+				got, want = c.CloseReason, f[i+1]
+				i++
+			case "queue":
+				got, want = c.Queue, f[i+1]
+				i++
+			}
+		}
+		if got != want {
+			return fmt.Errorf("got %q, want %q", got, want)
+		}
+	}
+	return nil
+}

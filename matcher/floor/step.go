@@ -1,0 +1,260 @@
+package floor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"usher"
+)
+
+// change gathers what one Step touches.
+type change struct {
+	out     *usher.Change
+	now     time.Time
+	input   string // the input's id
+	ids     int
+	trigger string
+	convs   map[string]bool
+	agents  map[string]bool // rows of agents
+	states  map[string]bool
+	queues  map[string]bool
+	offers  map[string]usher.Offer
+	assigns map[string]usher.Assignment
+	retry   []string // conversations to place, re-evaluated
+	freed   map[string]bool
+}
+
+// Step fires every timer that is due at now, in (deadline, id) order, then
+// applies the input, and writes all that was decided to out. The caller has set
+// out.Step to one more than the last stored step; the step counts as taken only
+// when out.Changed. A refusal is out.Result.Err and changes nothing but what
+// timers did. now never runs backwards: an earlier one is read as the last.
+func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
+	if now.Before(s.now) {
+		now = s.now
+	}
+	out.Now, out.Input = now, in
+	s.tx = change{
+		out: out, now: now, input: in.ID, trigger: "timer",
+		convs: map[string]bool{}, agents: map[string]bool{}, states: map[string]bool{}, queues: map[string]bool{},
+		offers: map[string]usher.Offer{}, assigns: map[string]usher.Assignment{}, freed: map[string]bool{},
+	}
+	if t, ok := in.Body.(usher.Tick); ok && t.Recovery {
+		s.tx.trigger = "recovery"
+		s.recover()
+	}
+	s.fire()
+	s.settle()
+	if err := s.apply(in); err != nil {
+		out.Result = usher.Result{Err: err}
+	} else {
+		s.settle()
+	}
+	s.collect()
+	if out.Changed() {
+		s.step, s.now = out.Step, now
+	}
+}
+
+// apply dispatches one input. Every branch checks before it changes: an error
+// means that nothing was touched.
+func (s *State) apply(in usher.Input) *usher.Error {
+	switch b := in.Body.(type) {
+	case usher.Arrival:
+		s.tx.trigger = "message"
+		return s.arrival(&b)
+	case usher.Reply:
+		return s.reply(b)
+	case usher.Accept:
+		s.tx.trigger = "agent"
+		return s.accept(b)
+	case usher.Decline:
+		s.tx.trigger = "agent"
+		return s.decline(b)
+	case usher.PresenceSet:
+		s.tx.trigger = "agent"
+		return s.setPresence(b)
+	case usher.PresenceLapsed:
+		s.tx.trigger = "agent"
+		return s.lapse(b)
+	case usher.AgentPut:
+		s.tx.trigger = "agent"
+		return s.putAgent(b)
+	case usher.AgentRemove:
+		s.tx.trigger = "agent"
+		return s.removeAgent(b)
+	case usher.CustomerPut:
+		s.tx.trigger = "policy"
+		return s.putCustomer(b)
+	case usher.PolicyPublish:
+		s.tx.trigger = "policy"
+		return s.publish(b)
+	case usher.AliasMove:
+		s.tx.trigger = "model"
+		return s.moveAlias(b)
+	case usher.Assign:
+		s.tx.trigger = "manual"
+		return s.assign(b, in.By)
+	case usher.Transfer:
+		s.tx.trigger = "manual"
+		return s.transfer(b, in.By)
+	case usher.Close:
+		s.tx.trigger = "manual"
+		return s.close(b)
+	case usher.Reopen:
+		s.tx.trigger = "manual"
+		return s.reopen(b)
+	case usher.Left:
+		return s.left(b)
+	case usher.Complete:
+		s.tx.trigger = "manual"
+		return s.complete(b)
+	case usher.Prioritise:
+		s.tx.trigger = "manual"
+		return s.prioritise(b)
+	case usher.Amend:
+		s.tx.trigger = "manual"
+		return s.amend(b)
+	case usher.OutcomeSet:
+		return s.outcome(b)
+	case usher.Receipt:
+		return s.receipt(b)
+	case usher.Tick:
+		return nil
+	default:
+		return usher.Errorf(usher.Internal, "no rule for input %T", b)
+	}
+}
+
+// id makes the next id of this step.
+func (s *State) id(kind string) string {
+	s.tx.ids++
+	return fmt.Sprintf("%s_%d_%d", kind, s.tx.out.Step, s.tx.ids)
+}
+
+// event appends a fact about c (which may be nil).
+func (s *State) event(kind string, c *usher.Conversation, agentID string, data any) {
+	e := usher.Event{Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: kind, At: s.tx.now, AgentID: agentID, Data: data}
+	if c != nil {
+		e.ConversationID, e.CustomerID = c.ID, c.CustomerID
+		if agentID == "" {
+			e.AgentID = c.AgentID
+		}
+	}
+	s.tx.out.Events = append(s.tx.out.Events, e)
+}
+
+// touch marks c as changed and files its next deadline.
+func (s *State) touch(c *usher.Conversation) {
+	if !s.tx.convs[c.ID] {
+		s.tx.convs[c.ID] = true
+		c.Version++
+	}
+	if c.Status == usher.StatusQueued {
+		s.waiting[c.ID] = c
+	} else {
+		delete(s.waiting, c.ID)
+	}
+	s.due.set(c.ID, s.deadline(c))
+}
+
+// touchState marks an agent's state as changed and tells the ranking table.
+func (s *State) touchState(a *agent) {
+	s.tx.states[a.ID] = true
+	s.table.SetLoad(a.ID, s.load(a))
+}
+
+// collect moves what was touched into the change, in the order of ids, and
+// forgets conversations that are over.
+func (s *State) collect() {
+	out := s.tx.out
+	for _, id := range slices.Sorted(maps.Keys(s.tx.convs)) {
+		c := s.convs[id]
+		out.Conversations = append(out.Conversations, *c)
+		if c.Status == usher.StatusClosed {
+			delete(s.convs, id)
+			s.due.set(id, time.Time{})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.tx.offers)) {
+		out.Offers = append(out.Offers, s.tx.offers[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.tx.assigns)) {
+		out.Assignments = append(out.Assignments, s.tx.assigns[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.tx.agents)) {
+		if a := s.agents[id]; a != nil {
+			out.Agents = append(out.Agents, a.Agent)
+		} else {
+			out.AgentsRemoved = append(out.AgentsRemoved, id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.tx.states)) {
+		if a := s.agents[id]; a != nil {
+			out.States = append(out.States, a.state)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.tx.queues)) {
+		q := *s.queues[id]
+		q.HandleS = slices.Clone(q.HandleS)
+		out.Queues = append(out.Queues, q)
+	}
+	// The answer leaves this goroutine: it must not share the living row.
+	if c := out.Result.Conversation; c != nil {
+		answered := *c
+		out.Result.Conversation = &answered
+	}
+}
+
+// settle finds agents for those whose situation changed: first re-evaluated
+// conversations in queue order, then whatever the freed agents can take.
+func (s *State) settle() {
+	for len(s.tx.retry) > 0 || len(s.tx.freed) > 0 {
+		retry := s.tx.retry
+		s.tx.retry = nil
+		slices.SortFunc(retry, func(a, b string) int {
+			return s.before(s.convs[a], s.convs[b], s.tx.now)
+		})
+		for _, id := range slices.Compact(retry) {
+			if c := s.convs[id]; c.Status == usher.StatusQueued {
+				s.tryPlace(c)
+			}
+		}
+		freed := slices.Sorted(maps.Keys(s.tx.freed))
+		clear(s.tx.freed)
+		for _, id := range freed {
+			s.feed(id)
+		}
+	}
+}
+
+// feed offers waiting work to one freed agent, best first, until he has no room
+// or nothing fits.
+func (s *State) feed(agentID string) {
+	a := s.agents[agentID]
+	if a == nil || a.state.Presence != usher.PresenceOnline {
+		return
+	}
+	tried := map[string]bool{}
+	for {
+		var best *usher.Conversation
+		for _, c := range s.waiting {
+			if tried[c.ID] || (best != nil && s.before(best, c, s.tx.now) < 0) {
+				continue
+			}
+			if _, ok := s.table.Passes(agentID, s.queryFor(c, s.tx.now)); ok {
+				best = c
+			}
+		}
+		if best == nil {
+			return
+		}
+		tried[best.ID] = true
+		s.tryPlace(best)
+	}
+}
+
+// retryLater asks settle to place c again.
+func (s *State) retryLater(c *usher.Conversation) { s.tx.retry = append(s.tx.retry, c.ID) }

@@ -1,0 +1,223 @@
+package floor
+
+import (
+	"slices"
+	"time"
+
+	"usher"
+)
+
+// Fixed delays of the rules that are no policy fields.
+const (
+	seniorFor       = 20 * time.Second // dedicated_first: how long only seniors
+	greetingFor     = 20 * time.Second // a bare greeting goes to a generalist after this silence
+	liftExpired     = 60 * time.Second // every eligible agent excluded: expired offers are forgiven
+	liftDeclined    = 120 * time.Second
+	missesTogether  = 10 * time.Second // offers that expire within this count as one miss
+	warnBeforeClose = 5 * time.Minute
+	silentFor       = 7 * 24 * time.Hour // WeChat, WhatsApp, e-mail: then expired
+)
+
+// deadline returns when the next rule of time applies to c; zero = never. It is
+// a function of stored fields alone, so that a restart rebuilds it.
+func (s *State) deadline(c *usher.Conversation) time.Time {
+	var d time.Time
+	at := func(t time.Time) {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
+		}
+	}
+	w := &c.Work
+	switch c.Status {
+	case usher.StatusClosed:
+		return d
+	case usher.StatusOpen:
+		at(w.AnswerBy)
+		at(w.Customer.TierUntil)
+	case usher.StatusQueued:
+		at(s.relaxAt(c))
+		if !w.SeniorOver && s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst && c.WaitingSince != nil {
+			at(c.WaitingSince.Add(seniorFor - w.Waited))
+		}
+		if !w.AllExcluded.IsZero() {
+			if s.excludedAs(c, exclusionExpired) {
+				at(w.AllExcluded.Add(liftExpired))
+			} else {
+				at(w.AllExcluded.Add(liftDeclined))
+			}
+		}
+		at(w.Customer.TierUntil)
+	case usher.StatusOffered:
+		if o := s.offers[w.OfferID]; o != nil {
+			at(o.ExpiresAt)
+		}
+		at(w.Customer.TierUntil)
+	case usher.StatusAssigned:
+		p := s.policy.Document().Conversation
+		if w.Kind.AbandonsBySilence() {
+			end := w.LastMessageAt.Add(time.Duration(p.InactiveCloseS) * time.Second)
+			if w.Warned {
+				at(end)
+			} else {
+				at(end.Add(-warnBeforeClose))
+			}
+		}
+		at(w.RequeueAt)
+		if c.FirstResponseAt == nil && !w.NoReply && c.AssignedAt != nil {
+			at(c.AssignedAt.Add(time.Duration(p.FirstReplyS) * time.Second))
+		}
+	case usher.StatusWrapping:
+		at(w.WrapUntil)
+	case usher.StatusBlocked:
+		at(w.Customer.TierUntil)
+		at(w.LastMessageAt.Add(silentFor))
+	default:
+	}
+	if !w.Kind.AbandonsBySilence() && c.Status != usher.StatusWrapping && c.Status != usher.StatusBlocked {
+		at(w.LastMessageAt.Add(silentFor))
+	}
+	return d
+}
+
+// relaxAt returns when the queue's requirement next drops for c.
+func (s *State) relaxAt(c *usher.Conversation) time.Time {
+	q, ok := s.policy.Queue(c.Queue)
+	if !ok || c.WaitingSince == nil {
+		return time.Time{}
+	}
+	for i, r := range q.Relax {
+		if i >= c.Work.Relaxed {
+			return c.WaitingSince.Add(time.Duration(r.AfterS)*time.Second - c.Work.Waited)
+		}
+	}
+	return time.Time{}
+}
+
+// fire applies every rule of time that is due, in (deadline, id) order. Each rule
+// changes what made it due; one that did not would spin, and is a fault.
+func (s *State) fire() {
+	const most = 64 // rules one conversation can meet in one step
+	fired := map[string]int{}
+	for {
+		t, ok := s.due.first()
+		if !ok || t.After(s.tx.now) {
+			return
+		}
+		c := s.convs[s.due.items[0].id]
+		if fired[c.ID]++; fired[c.ID] > most {
+			panic("floor: a deadline of conversation " + c.ID + " does not move on (" + string(c.Status) + ")")
+		}
+		s.expire(c)
+		s.settle()
+	}
+}
+
+// expire applies the rules of time to c, at most one transition a call.
+func (s *State) expire(c *usher.Conversation) {
+	now, w := s.tx.now, &c.Work
+	past := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+
+	if past(w.Customer.TierUntil) && c.Status != usher.StatusAssigned && c.Status != usher.StatusWrapping {
+		s.tierExpired(c)
+		return
+	}
+	if !w.Kind.AbandonsBySilence() && past(w.LastMessageAt.Add(silentFor)) && c.Status != usher.StatusWrapping ||
+		c.Status == usher.StatusBlocked && past(w.LastMessageAt.Add(silentFor)) {
+		s.end(c, "expired")
+		return
+	}
+	switch c.Status {
+	case usher.StatusOpen:
+		if past(w.AnswerBy) {
+			s.unanswered(c)
+		}
+	case usher.StatusQueued:
+		s.expireQueued(c)
+	case usher.StatusOffered:
+		if o := s.offers[w.OfferID]; o != nil && past(o.ExpiresAt) {
+			s.missed(c, o)
+		}
+	case usher.StatusAssigned:
+		s.expireAssigned(c)
+	case usher.StatusWrapping:
+		if past(w.WrapUntil) {
+			s.finish(c, c.CloseReason)
+		}
+	default:
+	}
+}
+
+func (s *State) expireQueued(c *usher.Conversation) {
+	now, w := s.tx.now, &c.Work
+	if t := s.relaxAt(c); !t.IsZero() && !t.After(now) {
+		w.Relaxed++
+	}
+	if waited(c, now) >= seniorFor {
+		w.SeniorOver = true
+	}
+	if !w.AllExcluded.IsZero() {
+		switch {
+		case s.excludedAs(c, exclusionExpired) && !w.AllExcluded.Add(liftExpired).After(now):
+			w.Excluded = without(w.Excluded, exclusionExpired)
+		case !s.excludedAs(c, exclusionExpired) && !w.AllExcluded.Add(liftDeclined).After(now):
+			w.Excluded = []usher.Exclusion{}
+			w.AllExcluded = time.Time{}
+			s.raise(c, "nobody_accepts", "")
+		}
+	}
+	s.touch(c)
+	s.retryLater(c)
+}
+
+func (s *State) expireAssigned(c *usher.Conversation) {
+	now, w := s.tx.now, &c.Work
+	p := s.policy.Document().Conversation
+	switch end := w.LastMessageAt.Add(time.Duration(p.InactiveCloseS) * time.Second); {
+	case !w.RequeueAt.IsZero() && !w.RequeueAt.After(now):
+		s.agentLost(c)
+	case c.FirstResponseAt == nil && !w.NoReply && c.AssignedAt != nil &&
+		!c.AssignedAt.Add(time.Duration(p.FirstReplyS)*time.Second).After(now):
+		w.NoReply = true
+		s.raise(c, "no_reply", c.AgentID)
+		s.touch(c)
+	case w.Kind.AbandonsBySilence() && !w.Warned && !end.Add(-warnBeforeClose).After(now):
+		w.Warned = true
+		s.say(c, inactivityNotice(c.Language))
+		s.touch(c)
+	case w.Kind.AbandonsBySilence() && w.Warned && !end.After(now):
+		s.end(c, "inactive")
+	}
+}
+
+// raise sets an alarm of a conversation once; calm clears them all.
+func (s *State) raise(c *usher.Conversation, kind, agentID string) {
+	if slices.ContainsFunc(c.Work.Alarms, func(a usher.Alarm) bool { return a.Kind == kind }) {
+		return
+	}
+	a := usher.Alarm{ID: kind + ":" + c.ID, Kind: kind, ConversationID: c.ID, AgentID: agentID, Since: s.tx.now}
+	c.Work.Alarms = append(slices.Clone(c.Work.Alarms), a)
+	s.event(usher.EventAlarmRaised, c, agentID, a)
+	s.touch(c)
+}
+
+func (s *State) calm(c *usher.Conversation) {
+	for _, a := range c.Work.Alarms {
+		s.event(usher.EventAlarmCleared, c, a.AgentID, a)
+	}
+	c.Work.Alarms = nil
+}
+
+// recover is what start and take-over owe: offers that lapsed meanwhile end
+// without a miss, and everybody who waits is tried again.
+func (s *State) recover() {
+	for _, id := range s.Waiting() {
+		c := s.convs[id]
+		if o := s.offers[c.Work.OfferID]; c.Status == usher.StatusOffered && o != nil && !o.ExpiresAt.After(s.tx.now) {
+			s.endOffer(c, o, usher.OfferIsExpired, "recovery")
+			s.requeue(c)
+		}
+		if c.Status == usher.StatusQueued {
+			s.retryLater(c)
+		}
+	}
+}
