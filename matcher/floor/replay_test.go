@@ -34,6 +34,8 @@ func (k *chaos) next(f usher.Floor) usher.Input {
 		conv = f.Conversations[k.pick(len(f.Conversations))]
 	}
 	switch p := k.pick(100); {
+	case len(f.Conversations) > 120 && p < 50: // customers are not endless
+		in.Body = usher.Left{ConversationID: conv.ID}
 	case p < 38:
 		in.Body = k.arrival(f, conv)
 	case p < 60 && len(f.Offers) > 0:
