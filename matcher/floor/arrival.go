@@ -373,7 +373,7 @@ func (s *State) sameWay(c *usher.Conversation, labels []string) bool {
 		e := s.policy.Evaluate(s.facts(&probe))
 		w := way{
 			queue: e.Queue, team: e.Team, agent: e.Agent, require: slices.Concat(e.Require, e.Prefer),
-			skills: s.skills[s.labels[l]],
+			skills: s.serving(s.labels[l]),
 		}
 		if i == 0 {
 			first = w

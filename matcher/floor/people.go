@@ -131,7 +131,7 @@ func (s *State) putAgent(b usher.AgentPut) *usher.Error {
 		s.event(usher.EventAgentCapacity, nil, a.ID, capacityData{a.Capacity.Units, a.Capacity.InterruptibleUnits})
 	}
 	s.tabulate(a)
-	s.link()
+	s.skills = nil
 	s.tx.freed[a.ID] = true // a new skill or more room may fit who waits
 	return nil
 }
@@ -155,7 +155,7 @@ func (s *State) removeAgent(b usher.AgentRemove) *usher.Error {
 	}
 	delete(s.agents, b.AgentID)
 	s.table.Remove(b.AgentID)
-	s.link()
+	s.skills = nil
 	s.tx.agents[b.AgentID] = true
 	s.event(usher.EventAgentUpdated, nil, b.AgentID, removedData{true})
 	return nil
@@ -257,7 +257,6 @@ func (s *State) publish(b usher.PolicyPublish) *usher.Error {
 func (s *State) moveAlias(b usher.AliasMove) *usher.Error {
 	s.bundle = b.Bundle
 	s.retable()
-	s.link()
 	s.tx.out.Bundles = append(s.tx.out.Bundles, b.Bundle)
 	s.event(usher.EventModelPromoted, nil, "", modelData{b.Bundle.Model, b.Bundle.Embedding})
 	for _, id := range slices.Sorted(maps.Keys(s.waiting)) {
@@ -271,21 +270,28 @@ type modelData struct {
 	Embedding string         `json:"embedding"`
 }
 
-// link gathers, for each label, the skills that serve it, sorted.
-func (s *State) link() {
-	s.skills = make([][]string, len(s.bundle.Labels))
-	for _, id := range slices.Sorted(maps.Keys(s.agents)) {
-		a := s.agents[id]
-		for _, k := range a.Skills {
-			name := s.policy.Skill(k.Name)
-			for _, intent := range s.intentsOf(a, name) {
-				if i, ok := s.labels[intent]; ok && !slices.Contains(s.skills[i], name) {
-					s.skills[i] = append(s.skills[i], name)
-				}
-			}
+// serving returns the skills that serve a label, sorted. They are gathered when
+// first asked for after a change of agents, labels or policy.
+func (s *State) serving(label int) []string {
+	if s.skills == nil {
+		s.skills = make([][]string, len(s.bundle.Labels))
+		for _, id := range slices.Sorted(maps.Keys(s.agents)) {
+			s.gather(s.agents[id])
+		}
+		for _, names := range s.skills {
+			slices.Sort(names)
 		}
 	}
-	for _, names := range s.skills {
-		slices.Sort(names)
+	return s.skills[label]
+}
+
+func (s *State) gather(a *agent) {
+	for _, k := range a.Skills {
+		name := s.policy.Skill(k.Name)
+		for _, intent := range s.intentsOf(a, name) {
+			if i, ok := s.labels[intent]; ok && !slices.Contains(s.skills[i], name) {
+				s.skills[i] = append(s.skills[i], name)
+			}
+		}
 	}
 }

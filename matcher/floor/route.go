@@ -202,7 +202,7 @@ func (s *State) wanted(c *usher.Conversation) []string {
 	}
 	if top, _ := c.Work.Understanding.Top(); top != "" {
 		if i, ok := s.labels[top]; ok {
-			skills = append(skills, s.skills[i]...)
+			skills = append(skills, s.serving(i)...)
 		}
 	}
 	return skills

@@ -30,7 +30,7 @@ type State struct {
 	version usher.PolicyVersion
 	bundle  usher.Bundle
 	labels  map[string]int // label -> its index in the bundle
-	skills  [][]string     // by label: the skills that serve it
+	skills  [][]string     // by label: the skills that serve it; nil = to be gathered
 	weights rank.Weights
 
 	language string // of the workspace
@@ -132,7 +132,7 @@ func (s *State) retable() {
 	for _, id := range slices.Sorted(maps.Keys(s.agents)) {
 		s.tabulate(s.agents[id])
 	}
-	s.link()
+	s.skills = nil
 }
 
 // weigh reads the policy's weights; compiling has refused unknown names.

@@ -24,6 +24,7 @@ type change struct {
 	assigns map[string]usher.Assignment
 	retry   []string // conversations to place, re-evaluated
 	freed   map[string]bool
+	moved   map[string]bool // queues somebody joined or left
 }
 
 // Step fires every timer that is due at now, in (deadline, id) order, then
@@ -39,7 +40,7 @@ func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
 	s.tx = change{
 		out: out, now: now, input: in.ID, trigger: "timer",
 		convs: map[string]bool{}, agents: map[string]bool{}, states: map[string]bool{}, queues: map[string]bool{},
-		offers: map[string]usher.Offer{}, assigns: map[string]usher.Assignment{}, freed: map[string]bool{},
+		offers: map[string]usher.Offer{}, assigns: map[string]usher.Assignment{}, freed: map[string]bool{}, moved: map[string]bool{},
 	}
 	if t, ok := in.Body.(usher.Tick); ok && t.Recovery {
 		s.tx.trigger = "recovery"
@@ -51,6 +52,9 @@ func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
 		out.Result = usher.Result{Err: err}
 	} else {
 		s.settle()
+	}
+	for _, q := range slices.Sorted(maps.Keys(s.tx.moved)) {
+		s.tellPlaces(q)
 	}
 	s.collect()
 	if out.Changed() {
@@ -152,6 +156,9 @@ func (s *State) touch(c *usher.Conversation) {
 		s.tx.convs[c.ID] = true
 		c.Version++
 	}
+	if _, was := s.waiting[c.ID]; was != (c.Status == usher.StatusQueued) {
+		s.tx.moved[c.Queue] = true
+	}
 	if c.Status == usher.StatusQueued {
 		s.waiting[c.ID] = c
 	} else {
@@ -228,6 +235,39 @@ func (s *State) settle() {
 			s.feed(id)
 		}
 	}
+}
+
+// Places are told to the first of a queue, and only while the queue is short
+// enough for a place to mean something.
+const (
+	placesTold   = 10
+	placesCounts = 200
+)
+
+// tellPlaces tells the first in a queue where they now stand.
+func (s *State) tellPlaces(queue string) {
+	var line []*usher.Conversation
+	for _, c := range s.waiting {
+		if c.Queue == queue {
+			line = append(line, c)
+		}
+	}
+	if len(line) > placesCounts {
+		return
+	}
+	slices.SortFunc(line, func(a, b *usher.Conversation) int { return s.before(a, b, s.tx.now) })
+	for i, c := range line[:min(len(line), placesTold)] {
+		if c.Routing.State != usher.StateQueued || c.Routing.Position == i+1 {
+			continue
+		}
+		c.Routing.Position = i + 1
+		s.event(usher.EventPositionChanged, c, "", placeData{Position: i + 1})
+		s.touch(c)
+	}
+}
+
+type placeData struct {
+	Position int `json:"position"`
 }
 
 // feed offers waiting work to one freed agent, best first, until he has no room
