@@ -79,7 +79,11 @@ type Setting struct {
 	Usage string
 
 	set func(*Config, string) error
+	get func(*Config) string
 }
+
+// Value is the setting's value in c, in words.
+func (s Setting) Value(c Config) string { return s.get(&c) }
 
 // Env is the setting's name in the environment: USHER_STORE_SYNC.
 func (s Setting) Env() string {
@@ -98,17 +102,19 @@ func (s Setting) Flag() string {
 // Settings lists every setting.
 func Settings() []Setting {
 	text := func(key, usage string, field func(*Config) *string) Setting {
-		return Setting{key, usage, func(c *Config, v string) error { *field(c) = v; return nil }}
+		set := func(c *Config, v string) error { *field(c) = v; return nil }
+		return Setting{key, usage, set, func(c *Config) string { return *field(c) }}
 	}
 	number := func(key, usage string, field func(*Config) *int) Setting {
-		return Setting{key, usage, func(c *Config, v string) error {
+		set := func(c *Config, v string) error {
 			n, err := strconv.Atoi(v)
 			if err != nil {
 				return fmt.Errorf("%q is no whole number", v)
 			}
 			*field(c) = n
 			return nil
-		}}
+		}
+		return Setting{key, usage, set, func(c *Config) string { return strconv.Itoa(*field(c)) }}
 	}
 	return []Setting{
 		text("data", "directory of the database (default data)", func(c *Config) *string { return &c.Data }),
