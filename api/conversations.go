@@ -228,7 +228,7 @@ func clean(text string) string {
 }
 
 // over reports whether the floor no longer works on a conversation.
-func over(st usher.Status) bool { return st == usher.StatusClosed || st == usher.StatusBlocked }
+func over(st usher.Status) bool { return st == usher.StatusClosed }
 
 func notNow(v usher.Conversation) *usher.Error {
 	return usher.Errorf(usher.Conflict, "the conversation is %s", v.Status)
@@ -273,7 +273,7 @@ func (s *Server) perform(ctx context.Context, c *call, id string, body usher.Bod
 	}
 	if res.Conversation != nil {
 		v := *res.Conversation
-		if v.Routing.State == "" {
+		if res.Routing.State != "" {
 			v.Routing = res.Routing
 		}
 		return s.answerConversation(c, v), nil

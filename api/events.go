@@ -292,7 +292,7 @@ func (f *liveFilter) touches(e *usher.Event) bool {
 	case usher.EventConversationAssigned, usher.EventOfferCreated, usher.EventOfferAccepted:
 		if e.AgentID == f.AgentID {
 			f.mine[e.ConversationID] = true
-		} else if e.Type == usher.EventConversationAssigned {
+		} else if e.AgentID != "" {
 			delete(f.mine, e.ConversationID)
 		}
 	}

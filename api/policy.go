@@ -454,9 +454,12 @@ func (s *Server) release(ctx context.Context, c *call, v usher.PolicyVersion, fr
 			return usher.PolicyVersion{}, err
 		}
 		_, err = s.doAs(ctx, c, fmt.Sprintf("%s_%d", base, try), usher.PolicyPublish{Policy: v, Facts: facts})
-		code := usher.CodeOf(err)
-		if code != usher.Conflict && code != usher.Stale {
-			return v, err
+		switch usher.CodeOf(err) {
+		case "":
+			return s.cfg.Store.PolicyVersion(ctx, v.Version)
+		case usher.Conflict, usher.Stale:
+		default:
+			return usher.PolicyVersion{}, err
 		}
 	}
 	return usher.PolicyVersion{}, err
@@ -467,7 +470,7 @@ func (s *Server) release(ctx context.Context, c *call, v usher.PolicyVersion, fr
 func (s *Server) factsUnder(ctx context.Context, compiled *policy.Compiled) ([]usher.ConversationFacts, error) {
 	facts := []usher.ConversationFacts{}
 	filter := usher.ConversationFilter{
-		Status: []usher.Status{usher.StatusOpen, usher.StatusQueued, usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping},
+		Status: []usher.Status{usher.StatusOpen, usher.StatusQueued, usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping, usher.StatusBlocked},
 		Page:   usher.Page{Limit: 100},
 	}
 	for {
