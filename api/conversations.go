@@ -98,6 +98,13 @@ func (s *Server) getConversation(ctx context.Context, c *call) (conversationView
 	if err != nil {
 		return conversationView{}, err
 	}
+	r, ok, err := s.cfg.Floor.Routing(ctx, v.ID)
+	if err != nil {
+		return conversationView{}, err
+	}
+	if ok {
+		v.Routing = r
+	}
 	return s.answerConversation(c, v), nil
 }
 

@@ -405,9 +405,7 @@ func (s *Server) events(ctx context.Context, c *call, w http.ResponseWriter) err
 		return err
 	}
 	if f.AgentID != "" && f.AgentID == c.by.AgentID {
-		if err := s.cfg.Floor.Watch(ctx, f.AgentID); err != nil {
-			return err
-		}
+		defer s.cfg.Floor.Watch(f.AgentID)()
 	}
 	ss := &session{s: s, filter: newLiveFilter(f), out: newSSEWriter(w, s.cfg.WriteWithin), sent: start}
 	return ss.run(ctx, expired)

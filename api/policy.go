@@ -466,32 +466,27 @@ func (s *Server) release(ctx context.Context, c *call, v usher.PolicyVersion, fr
 }
 
 // factsUnder evaluates a policy's text conditions for every conversation that
-// may still be routed.
+// waits.
 func (s *Server) factsUnder(ctx context.Context, compiled *policy.Compiled) ([]usher.ConversationFacts, error) {
-	facts := []usher.ConversationFacts{}
-	filter := usher.ConversationFilter{
-		Status: []usher.Status{usher.StatusOpen, usher.StatusQueued, usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping, usher.StatusBlocked},
-		Page:   usher.Page{Limit: 100},
+	ids, err := s.cfg.Floor.Waiting(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list waiting conversations: %w", err)
 	}
-	for {
-		rows, next, err := s.cfg.Store.Conversations(ctx, filter)
+	facts := make([]usher.ConversationFacts, 0, len(ids))
+	for _, id := range ids {
+		v, err := s.cfg.Store.ConversationByID(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("list waiting conversations: %w", err)
+			return nil, fmt.Errorf("read waiting conversation: %w", err)
 		}
-		for _, v := range rows {
-			texts, err := s.cfg.Store.CustomerTexts(ctx, v.ID, v.OpenedAt)
-			if err != nil {
-				return nil, fmt.Errorf("read customer texts: %w", err)
-			}
-			said := make([]string, len(texts))
-			for i, m := range texts {
-				said[i] = m.Text
-			}
-			facts = append(facts, usher.ConversationFacts{ConversationID: v.ID, Holds: compiled.Text(strings.Join(said, "\n"))})
+		texts, err := s.cfg.Store.CustomerTexts(ctx, id, v.OpenedAt)
+		if err != nil {
+			return nil, fmt.Errorf("read customer texts: %w", err)
 		}
-		if next == "" {
-			return facts, nil
+		said := make([]string, len(texts))
+		for i, m := range texts {
+			said[i] = m.Text
 		}
-		filter.Page.Cursor = next
+		facts = append(facts, usher.ConversationFacts{ConversationID: id, Holds: compiled.Text(strings.Join(said, "\n"))})
 	}
+	return facts, nil
 }

@@ -99,7 +99,7 @@ type Door interface {
 // View is the floor as it was at most 250 ms ago.
 type View interface {
 	Live() usher.Live
-	Policy() *policy.Compiled
+	Policy() *policy.Compiled // nil before the floor is ready
 	Bundle() usher.Bundle
 	Match(ctx context.Context, a usher.Arrival) (usher.Decision, error) // changes nothing
 }
@@ -108,7 +108,18 @@ type View interface {
 type Pulse interface {
 	Load(ctx context.Context, agentID string) (usher.AgentLoad, error)
 	Beat(ctx context.Context, agentID string) error
-	Watch(ctx context.Context, agentID string) error // an event stream opened: the duty to beat begins
+	// Watch tells that an event stream of the agent is open: it counts as his
+	// heartbeat until release is called.
+	Watch(agentID string) (release func())
+}
+
+// Standing tells how conversations on the floor stand now.
+type Standing interface {
+	// Routing is the routing with its place in the queue counted anew; false when
+	// the conversation is not on the floor.
+	Routing(ctx context.Context, conversationID string) (usher.Routing, bool, error)
+	// Waiting lists the conversations whose text facts a new policy must know.
+	Waiting(ctx context.Context) ([]string, error)
 }
 
 // Floor is the dispatcher.
@@ -116,6 +127,7 @@ type Floor interface {
 	Door
 	View
 	Pulse
+	Standing
 }
 
 // Feed wakes readers of the log. Wakes are coalesced: the log is what is read.

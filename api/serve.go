@@ -210,6 +210,9 @@ func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 		if err := s.authenticate(gc.Request, c, rt); err != nil {
 			return nil, err
 		}
+		if s.cfg.Floor.Policy() == nil {
+			return nil, usher.Errorf(usher.Unavailable, "the floor is not ready yet")
+		}
 	}
 	var f faults
 	for _, name := range sortedKeys(c.query) {
