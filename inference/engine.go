@@ -5,6 +5,7 @@ package inference
 
 import (
 	"context"
+	"errors"
 	"math"
 	"runtime"
 	"time"
@@ -23,9 +24,12 @@ type Config struct {
 	// Libraries are the places where the ONNX Runtime library may be, best first;
 	// see FindLibrary. None found means the hashing encoder.
 	Libraries []string
-	Workers   int           // models run at once; defaults to the number of cores
-	Queue     int           // texts waiting at most; beyond, usher.Overloaded; defaults to 256
-	Deadline  time.Duration // longest wait for a worker when the context has no deadline; defaults to 5 s
+	Workers   int // models run at once; defaults to the number of cores
+	// SharedTokens caps a run that texts of equal length share when several wait;
+	// 0 runs every text alone.
+	SharedTokens int
+	Queue        int           // texts waiting at most; beyond, usher.Overloaded; defaults to 256
+	Deadline     time.Duration // longest wait for a worker when the context has no deadline; defaults to 5 s
 }
 
 // WithDefaults fills the fields left empty.
@@ -84,15 +88,18 @@ type Status struct {
 	Reasons  []string       // why something is missing, for the operator
 }
 
-// Engine answers what texts mean. It is safe for concurrent use. A nil or closed
-// Engine must not be used.
+// Engine answers what texts mean. It is safe for concurrent use.
 type Engine struct {
 	cfg    Config
 	rule   rule
 	link   models.SkillLink
-	hash   *hashing // the encoder without a model
 	bundle usher.Bundle
 	status Status
+
+	text  *textModel  // nil: hash answers
+	hash  *hashing    // nil: text answers
+	value *valueModel // nil: no advice
+	links skillLinks
 }
 
 // Open starts an engine. Whatever is missing or damaged among library and bundles
@@ -101,8 +108,55 @@ type Engine struct {
 func Open(cfg Config) (*Engine, error) {
 	cfg = cfg.WithDefaults()
 	e := &Engine{cfg: cfg}
-	e.degrade()
+	text, value := e.open()
+	if text == nil {
+		e.degrade()
+	} else {
+		e.text = text
+		e.use(&text.bundle.Manifest, text.bundle.Labels)
+	}
+	if value != nil {
+		e.value = value
+		e.status.Value = usher.ModelRef{Name: value.bundle.Manifest.Name, Version: value.bundle.Manifest.Version}
+	}
 	return e, nil
+}
+
+// open loads what it can and notes why it cannot load the rest.
+func (e *Engine) open() (text *textModel, value *valueModel) {
+	note := func(what string, err error) {
+		if err != nil {
+			e.status.Reasons = append(e.status.Reasons, what+": "+err.Error())
+		}
+	}
+	if e.cfg.Models == "" {
+		note("models", errors.New("no folder of bundles is configured"))
+		return nil, nil
+	}
+	path := FindLibrary(e.cfg.Libraries)
+	if path == "" {
+		note("library", errors.New("no ONNX Runtime library was found"))
+		return nil, nil
+	}
+	library, err := loadLibrary(path)
+	if err != nil {
+		note("library", err)
+		return nil, nil
+	}
+	e.status.Library = library
+	if b, err := models.Open(e.cfg.Models, e.cfg.Intent, e.cfg.Alias); err != nil {
+		note("text model", err)
+	} else {
+		text, err = openText(b, e.cfg.Workers, e.cfg.Queue, e.cfg.SharedTokens)
+		note("text model", err)
+	}
+	if b, err := models.Open(e.cfg.Models, e.cfg.Value, e.cfg.Alias); err != nil {
+		note("value model", err)
+	} else {
+		value, err = openValue(b)
+		note("value model", err)
+	}
+	return text, value
 }
 
 // degrade makes the hashing encoder answer.
@@ -131,14 +185,41 @@ func (e *Engine) Bundle() usher.Bundle { return e.bundle }
 // Status tells what answers and why something does not.
 func (e *Engine) Status() Status { return e.status }
 
-// Close waits for running work and frees the models. Later calls answer
-// usher.Unavailable.
-func (e *Engine) Close() {}
+// Close lets waiting and running work finish and frees the models. Later calls
+// answer usher.Unavailable. Closing again is no error.
+func (e *Engine) Close() error {
+	var errs []error
+	if e.text != nil {
+		errs = append(errs, e.text.close())
+	}
+	if e.value != nil {
+		errs = append(errs, e.value.graph.close())
+	}
+	return errors.Join(errs...)
+}
+
+// VerifyAll runs every golden row of the bundles in use; the error tells the first
+// row of each that differs. Without a model there is nothing to verify.
+func (e *Engine) VerifyAll() error {
+	var errs []error
+	if e.text != nil {
+		errs = append(errs, e.text.prove(e.text.bundle.Golden))
+	}
+	if e.value != nil {
+		errs = append(errs, e.value.prove(e.value.bundle.Rows))
+	}
+	return errors.Join(errs...)
+}
+
+// window is how many texts of one call are under way at once, so that a long list
+// does not fill the queue.
+const window = 32
 
 // Understand returns what each text means, in order. A text in which nothing is
 // left after Clean gets no intents and abstains. The error is InvalidArgument for
-// no texts, Unprocessable for a text the tokenizer cannot take, Overloaded when
-// too much waits, Unavailable after Close, or the context's own.
+// no texts, Unprocessable for a text the tokenizer cannot take, Overloaded (with
+// RetryAfter) when too much waits or waited too long, Unavailable after Close or
+// when the model fails, or the context's own.
 func (e *Engine) Understand(ctx context.Context, texts []string, prio Priority) ([]Answer, Timing, error) {
 	if len(texts) == 0 {
 		return nil, Timing{}, usher.Errorf(usher.InvalidArgument, "no text to understand")
@@ -146,21 +227,95 @@ func (e *Engine) Understand(ctx context.Context, texts []string, prio Priority) 
 	if err := ctx.Err(); err != nil {
 		return nil, Timing{}, err
 	}
+	var timing Timing
 	answers := make([]Answer, len(texts))
+	for from := 0; from < len(texts); from += window {
+		to := min(from+window, len(texts))
+		if err := e.understand(ctx, texts[from:to], prio, answers[from:to], &timing); err != nil {
+			return nil, timing, err
+		}
+	}
+	return answers, timing, nil
+}
+
+func (e *Engine) understand(ctx context.Context, texts []string, prio Priority, answers []Answer, timing *Timing) error {
 	start := time.Now()
+	cleaned := make([]string, len(texts))
 	for i, text := range texts {
-		cleaned, cut := clean(text, MaxCleanBytes)
-		a := &answers[i]
-		a.Understanding = e.blank(cleaned)
-		a.Truncated = cut
-		if cleaned == "" {
+		var cut bool
+		cleaned[i], cut = clean(text, MaxCleanBytes)
+		answers[i].Understanding = e.blank(cleaned[i])
+		answers[i].Truncated = cut
+	}
+	if e.text == nil {
+		for i, c := range cleaned {
+			if c == "" {
+				continue
+			}
+			var logits []float32
+			logits, answers[i].Vector = e.hash.encode(c)
+			e.judge(&answers[i], logits)
+		}
+		timing.Infer += time.Since(start)
+		return nil
+	}
+	// The time limit is for waiting: a run takes milliseconds and is not broken off.
+	limited, cancel := context.WithTimeout(ctx, e.cfg.Deadline)
+	defer cancel()
+	jobs := make([]*job, 0, len(texts))
+	at := make([]int, 0, len(texts))
+	for i, c := range cleaned {
+		if c == "" {
 			continue
 		}
-		logits, v := e.hash.encode(cleaned)
-		a.Vector = v
-		e.judge(a, logits)
+		j, truncated, err := e.text.prepare(limited, c)
+		if err != nil {
+			return err
+		}
+		answers[i].Truncated = answers[i].Truncated || truncated
+		jobs, at = append(jobs, j), append(at, i)
 	}
-	return answers, Timing{Infer: time.Since(start)}, nil
+	timing.Tokenize += time.Since(start)
+	if len(jobs) == 0 {
+		return nil
+	}
+	if err := e.text.sched.submit(jobs, prio); err != nil {
+		return err
+	}
+	for k, j := range jobs {
+		select {
+		case <-j.done:
+		case <-limited.Done():
+			return e.late(ctx)
+		}
+		timing.Queue, timing.Infer = max(timing.Queue, j.queue), max(timing.Infer, j.infer)
+		if err := j.err; err != nil {
+			if limited.Err() != nil {
+				return e.late(ctx)
+			}
+			return failed(err)
+		}
+		a := &answers[at[k]]
+		a.Vector = usher.Vector{Embedding: e.bundle.Embedding, Match: j.matched, Full: j.full}
+		e.judge(a, j.logits)
+	}
+	return nil
+}
+
+// late tells the caller's own deadline from that of the engine.
+func (e *Engine) late(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errBusy()
+}
+
+// failed gives a failing model its code, unless it has one.
+func failed(err error) error {
+	if coded, ok := errors.AsType[*usher.Error](err); ok {
+		return coded
+	}
+	return usher.Errorf(usher.Unavailable, "the model failed").Because(err)
 }
 
 // blank is the understanding of a text that no model has seen.

@@ -3,7 +3,9 @@ package inference
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 
 	"usher"
 )
@@ -12,9 +14,21 @@ import (
 // second intent may be and still be served by the same skill.
 const linkGap = 0.1
 
+// linksKept bounds the cache of links.
+const linksKept = 4096
+
+// skillLinks caches links by text, and the vectors of the labels.
+type skillLinks struct {
+	mu     sync.Mutex
+	labels []usher.Vec // by label: mean of its examples, length 1; nil until first used
+	known  map[string][]usher.SkillLink
+}
+
 // Links returns, skill by skill, the intents that a skill serves by its wording:
 // the best one, and a second one close to it, if they reach the threshold; a skill
-// that serves none is left out. Only intents one can act upon are linked.
+// that serves none is left out. Only intents one can act upon are linked. With a
+// model the score is the centred cosine of skill and label, with hashing a
+// probability.
 func (e *Engine) Links(ctx context.Context, skills []string) ([]usher.SkillLink, error) {
 	links := []usher.SkillLink{}
 	for _, skill := range skills {
@@ -25,27 +39,110 @@ func (e *Engine) Links(ctx context.Context, skills []string) ([]usher.SkillLink,
 		if cleaned == "" {
 			continue
 		}
-		links = append(links, e.hashedLinks(skill, cleaned)...)
+		found, err := e.linksOf(ctx, cleaned)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range found {
+			l.Skill = skill
+			links = append(links, l)
+		}
 	}
 	return links, nil
 }
 
-// hashedLinks takes the distribution over labels for the likeness.
-func (e *Engine) hashedLinks(skill, cleaned string) []usher.SkillLink {
-	logits, _ := e.hash.encode(cleaned)
-	p, ok := softmax(logits, e.rule.temperature)
-	if !ok {
-		return nil
+func (e *Engine) linksOf(ctx context.Context, cleaned string) ([]usher.SkillLink, error) {
+	e.links.mu.Lock()
+	found, ok := e.links.known[cleaned]
+	e.links.mu.Unlock()
+	if ok {
+		return found, nil
 	}
-	return best(e.rule.actionable(skill, p), e.link.Threshold)
+	score, err := e.likeness(ctx, cleaned)
+	if err != nil {
+		return nil, err
+	}
+	found = best(e.rule.actionable(score), e.link.Threshold)
+	e.links.mu.Lock()
+	defer e.links.mu.Unlock()
+	if len(e.links.known) >= linksKept {
+		e.links.known = nil
+	}
+	if e.links.known == nil {
+		e.links.known = map[string][]usher.SkillLink{}
+	}
+	e.links.known[cleaned] = found
+	return found, nil
+}
+
+// likeness scores a skill's wording against every label.
+func (e *Engine) likeness(ctx context.Context, cleaned string) ([]float64, error) {
+	if e.text == nil {
+		logits, _ := e.hash.encode(cleaned)
+		p, ok := softmax(logits, e.rule.temperature)
+		if !ok {
+			return nil, usher.Errorf(usher.Unavailable, "the skill cannot be compared")
+		}
+		return p, nil
+	}
+	labels, err := e.labelVectors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answers, _, err := e.Understand(ctx, []string{cleaned}, Bulk)
+	if err != nil {
+		return nil, fmt.Errorf("encode skill: %w", err)
+	}
+	score := make([]float64, len(labels))
+	scale := e.link.Scale
+	if !(scale > 0) {
+		scale = 1
+	}
+	for i, v := range labels {
+		score[i] = (cosine(answers[0].Vector.Full, v) - e.link.Mean) / scale
+	}
+	return score, nil
+}
+
+// labelVectors encodes the labels' examples once.
+func (e *Engine) labelVectors(ctx context.Context) ([]usher.Vec, error) {
+	e.links.mu.Lock()
+	labels := e.links.labels
+	e.links.mu.Unlock()
+	if labels != nil {
+		return labels, nil
+	}
+	for _, l := range e.text.bundle.Labels {
+		var examples []string
+		for _, language := range []string{"zh", "en"} {
+			examples = append(examples, l.Examples[language]...)
+		}
+		sum := make(usher.Vec, e.text.bundle.Manifest.Embedding.Dimension)
+		if len(examples) > 0 {
+			answers, _, err := e.Understand(ctx, examples, Bulk)
+			if err != nil {
+				return nil, fmt.Errorf("encode examples of %s: %w", l.Label, err)
+			}
+			for _, a := range answers {
+				for i, x := range a.Vector.Full {
+					sum[i] += x
+				}
+			}
+		}
+		labels = append(labels, unit(sum))
+	}
+	e.links.mu.Lock()
+	defer e.links.mu.Unlock()
+	e.links.labels = labels
+	return labels, nil
 }
 
 // actionable gives each label one can act upon its score.
-func (r *rule) actionable(skill string, score []float64) []usher.SkillLink {
+func (r *rule) actionable(score []float64) []usher.SkillLink {
 	var links []usher.SkillLink
 	for i, l := range r.labels {
 		if l.Actionable {
-			links = append(links, usher.SkillLink{Skill: skill, Intent: l.Label, Score: score[i]})
+			links = append(links, usher.SkillLink{Intent: l.Label, Score: score[i]})
 		}
 	}
 	return links
