@@ -80,4 +80,5 @@ const (
 	EventTierChanged            = "customer.tier_changed"
 	EventAlarmRaised            = "alarm.raised"
 	EventAlarmCleared           = "alarm.cleared"
+	EventFloorRecovered         = "floor.recovered" // start or take-over: the floor was loaded anew
 )

@@ -210,6 +210,7 @@ func (s *State) calm(c *usher.Conversation) {
 // recover is what start and take-over owe: offers that lapsed meanwhile end
 // without a miss, and everybody who waits is tried again.
 func (s *State) recover() {
+	s.event(usher.EventFloorRecovered, nil, "", nil)
 	for _, id := range s.Waiting() {
 		c := s.convs[id]
 		if o := s.offers[c.Work.OfferID]; c.Status == usher.StatusOffered && o != nil && !o.ExpiresAt.After(s.tx.now) {
