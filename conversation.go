@@ -203,6 +203,7 @@ type Work struct {
 	RequeueAt     time.Time      `json:"requeue_at"`         // its agent was lost
 	Transfers     int            `json:"transfers"`
 	Reopened      int            `json:"reopened"`
+	Since         time.Time      `json:"since"` // of opening or the last reopening: what was written before is another matter
 	DecisionID    string         `json:"decision_id,omitempty"`
 	MaxOffers     bool           `json:"max_offers,omitempty"`  // the alarm was raised
 	SeniorOver    bool           `json:"senior_over,omitempty"` // dedicated and senior agents had their time
