@@ -242,7 +242,7 @@ def bundle(out, value, alive, x, metrics, source, cuts, test):
             "day": "24 hours; differences of instants divided by 86400 s, as a fraction, not below 0",
             "now": "the instant of the prediction",
             "missing": "an absent attribute gives NaN (float32 quiet NaN) in its feature; the two indicators are never NaN",
-            "required": "with none of last_order_at, orders_12m and spend_12m there is no prediction",
+            "required": "first_order_at, last_order_at, orders_12m and spend_12m; without one of them there is no prediction",
             **{f[0]: f[3] for f in FEATURES}}})
     rng = np.random.default_rng(4)
     pick = x[rng.choice(len(x), 170, replace=False)]
