@@ -177,10 +177,10 @@ next:
 	return into
 }
 
-// WeightNames lists the terms whose weight a policy may set, in the order in
-// which the documentation tells them.
+// WeightNames lists the terms whose weight a policy may set; package rank gives
+// them their meaning.
 func WeightNames() []string {
-	return []string{"load", "sticky", "open_matter", "prefer", "idle", "slowness", "profile"}
+	return []string{"load", "sticky", "open_matter", "dedicated", "prefer", "idle", "slowness", "declined", "profile"}
 }
 
 func channelKinds() []string {
