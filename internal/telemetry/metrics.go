@@ -110,6 +110,17 @@ func (m *Metrics) Watch(live func() usher.Live) {
 	m.registry.MustRegister(newFloor(live))
 }
 
+// WatchMailboxes adds gauges of what waits for the dispatcher.
+func (m *Metrics) WatchMailboxes(depth func() (arrivals, actions int)) {
+	gauge := func(mailbox string, of func() int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "usher_mailbox_depth", Help: "Inputs that wait for the dispatcher.", ConstLabels: prometheus.Labels{"mailbox": mailbox},
+		}, func() float64 { return float64(of()) }))
+	}
+	gauge("arrivals", func() int { n, _ := depth(); return n })
+	gauge("actions", func() int { _, n := depth(); return n })
+}
+
 // floor turns the live view into gauges.
 type floor struct {
 	live                                                       func() usher.Live

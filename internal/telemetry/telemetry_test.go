@@ -49,6 +49,7 @@ func TestMetrics(t *testing.T) {
 		Events:    []usher.Event{{Type: usher.EventOfferCreated}},
 		Decisions: []usher.Decision{{Trigger: "message", Outcome: "offered"}},
 	}})
+	m.WatchMailboxes(func() (int, int) { return 5, 6 })
 	m.Watch(func() usher.Live {
 		return usher.Live{
 			Step:     7,
@@ -73,6 +74,8 @@ func TestMetrics(t *testing.T) {
 		`usher_fence_changes_total 1`,
 		`usher_events_total{type="offer.created"} 1`,
 		`usher_decisions_total{degraded="false",outcome="offered",trigger="message"} 1`,
+		`usher_mailbox_depth{mailbox="arrivals"} 5`,
+		`usher_mailbox_depth{mailbox="actions"} 6`,
 		`usher_step 7`,
 		`usher_queue_oldest_seconds{queue="general"} 40`,
 		`usher_agents{presence="online"} 1`,
