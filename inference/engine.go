@@ -365,3 +365,17 @@ func cosine(a, b usher.Vec) float64 {
 	}
 	return sum
 }
+
+// Encode returns the vectors of texts, in order, at bulk priority. A text in which
+// nothing is left gets a vector without embedding id.
+func (e *Engine) Encode(ctx context.Context, texts []string) ([]usher.Vector, error) {
+	answers, _, err := e.Understand(ctx, texts, Bulk)
+	if err != nil {
+		return nil, err
+	}
+	vectors := make([]usher.Vector, len(answers))
+	for i, a := range answers {
+		vectors[i] = a.Vector
+	}
+	return vectors, nil
+}
