@@ -40,7 +40,7 @@ func (m *message) understand(ctx context.Context, rules Rules, before []usher.Me
 	d, text := m.desk, m.req.Text
 	if a.Message.Choice != "" {
 		u := m.choice(a.Message.Choice)
-		u.Keywords = rules.Keywords(text)
+		u.Keywords = keywords(rules, text)
 		a.Message.Understanding, a.Understanding = u, u
 		return nil
 	}
@@ -57,7 +57,7 @@ func (m *message) understand(ctx context.Context, rules Rules, before []usher.Me
 		return err
 	}
 	own := m.read[0].Understanding
-	own.Keywords = rules.Keywords(text)
+	own.Keywords = keywords(rules, text)
 	a.Message.Understanding, a.Message.Truncated = &own, own.Truncated
 	a.Glue, a.Greeting = d.cfg.Models.Glue(text, &own)
 	label, _ := own.Top()
@@ -71,6 +71,14 @@ func (m *message) understand(ctx context.Context, rules Rules, before []usher.Me
 		v := whole.Vector
 		v.Full = nil // ranking needs the short one
 		a.Vector = &v
+	}
+	return nil
+}
+
+// keywords names the keyword lists that hold, nil when none does.
+func keywords(rules Rules, text string) []string {
+	if names := rules.Keywords(text); len(names) > 0 {
+		return names
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (s *State) open(b *usher.Arrival) (c *usher.Conversation, reopened bool) {
 		ID: s.id("conv"), CustomerID: b.Customer.ID, Channel: b.Channel.ID, Status: usher.StatusOpen,
 		Tags: []string{}, OpenedAt: now, WaitingSince: &now, PreviousID: previous,
 		Work: usher.Work{
-			Kind: b.Channel.Kind, Units: s.policy.Cost(b.Channel.Kind), Rules: []usher.RuleHit{},
+			Kind: b.Channel.Kind, Units: s.policy.Cost(b.Channel.Kind), Since: now, Rules: []usher.RuleHit{},
 			Require: []usher.SkillLevel{}, Prefer: []usher.SkillLevel{}, Excluded: []usher.Exclusion{},
 		},
 	}
@@ -93,6 +93,7 @@ func (s *State) revive(c *usher.Conversation) {
 	c.Status, c.CloseReason, c.ClosedAt, c.AssignedAt, c.WaitingSince = usher.StatusOpen, "", nil, nil, &now
 	w.Prefers, c.AgentID = firstOf(c.AgentID, w.Prefers), ""
 	w.Reopened++
+	w.Since = now
 	s.newCycle(c)
 	w.Asked, w.Generalist, w.WantsHuman, w.Understanding, w.Vector = false, false, false, nil, nil
 	w.Warned, w.NoReply = false, false
