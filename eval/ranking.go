@@ -468,6 +468,10 @@ func (c *rankingCase) table() (*rank.Table, rank.Query) {
 	}
 	q := c.query
 	q.LanguageCertain = q.Language != "" && c.language >= sureLanguage
+	if !q.LanguageCertain {
+		q.LanguageProbability = c.language
+	}
+	q.Generalist = c.outcome == usher.OutcomeAbstain
 	q.Top = len(c.agents)
 	q.Require = c.required()
 	if q.Value == 0 {

@@ -35,6 +35,8 @@
 //	fit         v·q, q = Σ pᵢ·qᵢ over the whole distribution of intents
 //	load        −0.3·rho², rho = (used + this conversation) / units
 //	stickiness  the last agent, the holder of an open matter, the dedicated agent
+//	language    he may not understand the customer, when that is no hard filter
+//	generalist  he has no skills, and a generalist is asked for
 //	prefer      the share of the preferred skills that he has
 //	idle        idle time, a tie-breaker
 //	slowness    slow first replies, a tie-breaker

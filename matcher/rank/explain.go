@@ -5,14 +5,6 @@ import "usher"
 // MaxRejected bounds the rejected candidates that a decision keeps.
 const MaxRejected = 20
 
-// Reasons that a ranking can give for its first choice.
-const (
-	ReasonBestFit   = "best_fit"
-	ReasonSticky    = "sticky"
-	ReasonDedicated = "dedicated"
-	ReasonSenior    = "senior"
-)
-
 // Funnel returns, filter by filter in the order of application, how many agents
 // were left before and after.
 func (r *Result) Funnel() []usher.FilterCount {
@@ -106,17 +98,17 @@ func (r *Result) Reason() string {
 	marks := p.marks[first.slot]
 	switch {
 	case marks&markDedicated != 0:
-		return ReasonDedicated
+		return usher.ReasonDedicated
 	case first.tier == tierBack:
-		return ReasonSticky
+		return usher.ReasonSticky
 	case p.selection != usher.SelectBestFit && p.selection != "":
 		return string(p.selection)
 	case r.decidedBy(TermStickiness):
-		return ReasonSticky
+		return usher.ReasonSticky
 	case r.senior:
-		return ReasonSenior
+		return usher.ReasonSenior
 	default:
-		return ReasonBestFit
+		return usher.ReasonBestFit
 	}
 }
 

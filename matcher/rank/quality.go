@@ -8,12 +8,11 @@ import (
 )
 
 const (
-	logitPerZ = 0.8  // what one standard deviation of the cosine moves
-	maxZ      = 2.0  // beyond it the cosine says no more
-	minPrior  = 0.01 // nobody resolves nothing
-	maxPrior  = 0.99 // nor everything
-	noSkill   = 0.50 // prior without a skill
-	skilled   = 0.55 // a prior from here on means that a skill serves the intent
+	maxZ     = 2.0  // beyond it the cosine says no more
+	minPrior = 0.01 // nobody resolves nothing
+	maxPrior = 0.99 // nor everything
+	noSkill  = 0.50 // prior without a skill
+	skilled  = 0.55 // a prior from here on means that a skill serves the intent
 )
 
 // Prior returns the probability that an agent with a skill of that level (1 to
@@ -92,9 +91,10 @@ func quality(p, o []float64, e float64) float64 {
 	return a + b
 }
 
-// lift returns the factor on the odds for a standardised cosine.
-func lift(z float64) float64 {
-	return exp(float64(logitPerZ * min(max(z, -maxZ), maxZ)))
+// lift returns the factor on the odds for a standardised cosine that moves so
+// many logits per standard deviation.
+func lift(logits, z float64) float64 {
+	return exp(float64(logits * min(max(z, -maxZ), maxZ)))
 }
 
 // exp returns e^x for x within ±700, to about eleven digits and with the same

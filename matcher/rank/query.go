@@ -22,9 +22,13 @@ type Query struct {
 	// positive means that cosines are not used.
 	ProfileMean, ProfileScale float64
 
-	Language          string // BCP-47 tag of the customer
-	LanguageCertain   bool   // makes Language a hard filter
-	WorkspaceLanguage string // spoken at level 5 by agents who declared none
+	Language        string // BCP-47 tag of the customer
+	LanguageCertain bool   // makes Language a hard filter
+	// LanguageProbability is how likely Language is when it is not certain: who
+	// would not understand the customer is worth less. The rest is taken to be any
+	// other language. 0 = nothing is known, nothing is lost.
+	LanguageProbability float64
+	WorkspaceLanguage   string // spoken at level 5 by agents who declared none
 
 	ChannelID     string
 	Interruptible bool // draws on the interruptible units
@@ -52,6 +56,10 @@ type Query struct {
 	OpenAgent string        // who holds an open matter of this customer
 	Prefers   string        // who had this very conversation before it came back
 	Dedicated string        // the customer's dedicated agent
+
+	// Generalist asks for one: nobody can tell what the customer wants. Agents
+	// without skills are worth more, and are the group of the other selections.
+	Generalist bool
 
 	Top int // how many scored candidates to return; 0 = 10
 }
@@ -137,22 +145,27 @@ type plan struct {
 	only      int64 // slot, or -1 for a pinned agent who is unknown, or anyone
 	stick     [256]usher.Micro
 	vectored  bool
+	atMost    float64 // the greatest lift of odds that a cosine gives
 	mean      float64
 	scale     float64
 
 	p      []float64 // stride of the table
 	vector [usher.MatchDim]float64
 
-	gate    []uint8       // verdict per gate class
-	skill   []uint8       // verdict per skill class; used when skilled
-	held    []uint32      // scratch per skill class
-	bonus   []usher.Micro // prefer term per skill class; used when prefers
-	skilled bool
-	prefers bool
-	fit     []usher.Micro // per row: the fit term, or its upper bound
-	mass    []float64     // per row: probability of intents that a skill serves; rotation and the like
-	marks   []uint8       // per slot
-	markOf  [256]uint8    // verdict of marks
+	gate     []uint8       // verdict per gate class
+	skill    []uint8       // verdict per skill class; used when skilled
+	held     []uint32      // scratch per skill class
+	bonus    []usher.Micro // prefer term per skill class; used when prefers
+	tongue   []usher.Micro // language term per gate class; used when unsure
+	skilled  bool
+	prefers  bool
+	unsure   bool
+	lone     int64 // class of agents without skills, or nobody; used when a generalist is asked for
+	loneTerm usher.Micro
+	fit      []usher.Micro // per row: the fit term, or its upper bound
+	mass     []float64     // per row: probability of intents that a skill serves; rotation and the like
+	marks    []uint8       // per slot
+	markOf   [256]uint8    // verdict of marks
 
 	loads    [maxLoadUnits + 1][maxLoadUnits + 1]usher.Micro
 	loadCoef float64 // that loads were made for
@@ -197,10 +210,19 @@ func (p *plan) filters(t *Table, q *Query) {
 // values makes the terms of q ready for t, after filters.
 func (p *plan) values(t *Table, q *Query) {
 	p.intents(t, q)
+	p.tongues(t, q)
+	p.lone = nobody
+	if q.Generalist {
+		if class, ok := t.skills.ids[noLevels]; ok {
+			p.lone = int64(class)
+		}
+	}
+	p.loneTerm = usher.ToMicro(p.weights.Generalist)
 	p.vectored = false
 	var u [usher.MatchDim]float32
 	if q.ProfileScale > 0 && !math.IsInf(q.ProfileScale, 0) && !math.IsNaN(q.ProfileMean) && !math.IsInf(q.ProfileMean, 0) && unit(&u, q.Vector) {
 		p.vectored, p.mean, p.scale = true, q.ProfileMean, q.ProfileScale
+		p.atMost = lift(p.weights.Profile, maxZ)
 		for i, x := range u {
 			p.vector[i] = float64(x)
 		}
@@ -264,6 +286,37 @@ func (d *door) judge(g *gate) code {
 	default:
 		return codePass
 	}
+}
+
+// tongues computes the language term of every class when the language is not
+// certain enough to filter.
+func (p *plan) tongues(t *Table, q *Query) {
+	p.unsure = !q.LanguageCertain && q.Language != "" && q.LanguageProbability > 0 && q.LanguageProbability <= 1
+	if !p.unsure {
+		return
+	}
+	p.tongue = sized(p.tongue, len(t.gates.of))
+	for i := range p.tongue {
+		p.tongue[i] = usher.ToMicro(-float64(p.weights.Language * (1 - t.understood(&t.gates.of[i], q))))
+	}
+}
+
+// understood returns the probability that a class speaks the customer's language.
+func (t *Table) understood(g *gate, q *Query) float64 {
+	tag := primary(q.Language)
+	tongue, natives := t.names[tag], tag == primary(q.WorkspaceLanguage)
+	other := len(g.spoken) == 0 && !natives
+	for _, l := range g.spoken {
+		other = other || l.name != tongue && l.level >= minLanguage
+	}
+	var sum float64
+	if speaks(g.spoken, tongue, natives) {
+		sum += q.LanguageProbability
+	}
+	if other {
+		sum += 1 - q.LanguageProbability
+	}
+	return sum
 }
 
 func has(ids []uint32, id uint32) bool {
@@ -408,20 +461,20 @@ func (p *plan) mark(t *Table, q *Query) {
 // fades computes the stickiness of every combination of marks.
 func (p *plan) fades(q *Query) {
 	days := max(q.LastAge, 0).Hours() / 24
-	faded := float64(p.weights.Last * exp(-days/7))
+	faded := float64(p.weights.Sticky * exp(-days/7))
 	for m := 0; m < 256; m += markLast { // the lower marks change nothing here
 		var last, held float64
 		if m&markLast != 0 {
 			last = faded
 		}
 		if m&markOpen != 0 {
-			held = p.weights.Open
+			held = p.weights.OpenMatter
 		}
 		if m&markDedicated != 0 {
 			held = max(held, p.weights.Dedicated)
 		}
 		if m&markPrefers != 0 {
-			last, held = p.weights.Last, max(held, p.weights.Open)
+			last, held = p.weights.Sticky, max(held, p.weights.OpenMatter)
 		}
 		p.stick[m] = usher.ToMicro(last + held)
 	}
@@ -462,12 +515,18 @@ func rho(need, units int32) float64 { return float64(need) / float64(max(units, 
 func (p *plan) rows(t *Table) {
 	n := len(t.rows.of)
 	p.fit = sized(p.fit, n)
-	matrix := t.base
-	if p.vectored {
-		matrix = t.best
-	}
 	for i := range p.fit {
-		p.fit[i] = usher.ToMicro(float64(p.value * mix(p.p, matrix[i*t.stride:(i+1)*t.stride])))
+		from, to := i*t.stride, (i+1)*t.stride
+		var q float64
+		switch {
+		case !p.vectored:
+			q = mix(p.p, t.base[from:to])
+		case p.atMost == t.atMost || !t.vectored[i]:
+			q = mix(p.p, t.best[from:to])
+		default: // another weight of the cosine than the table was made for
+			q = quality(p.p, t.odds[from:to], p.atMost)
+		}
+		p.fit[i] = p.fitTerm(q)
 	}
 }
 
@@ -503,7 +562,8 @@ func (p *plan) quality(t *Table, s uint32) (q, z float64) {
 		return quality(p.p, o, 1), 0
 	}
 	z = (dot(t.vector(s), &p.vector) - p.mean) / p.scale
-	return quality(p.p, o, lift(z)), z
+	// lift is not proven monotone to the last bit; the bound must hold to it.
+	return quality(p.p, o, min(lift(p.weights.Profile, z), p.atMost)), z
 }
 
 func (p *plan) fitTerm(q float64) usher.Micro { return usher.ToMicro(float64(p.value * q)) }
@@ -511,6 +571,12 @@ func (p *plan) fitTerm(q float64) usher.Micro { return usher.ToMicro(float64(p.v
 // others returns every term of a slot but fit, summed.
 func (p *plan) others(t *Table, s uint32) usher.Micro {
 	u := p.loadTerm(s) + p.idleTerm(t, s)
+	if p.unsure {
+		u += p.tongue[t.gate[s]]
+	}
+	if p.generalist(t, s) {
+		u += p.loneTerm
+	}
 	if p.prefers {
 		u += p.bonus[t.skill[s]]
 	}
@@ -525,6 +591,9 @@ func (p *plan) others(t *Table, s uint32) usher.Micro {
 	}
 	return u
 }
+
+// generalist reports whether one is asked for and s is one.
+func (p *plan) generalist(t *Table, s uint32) bool { return int64(t.skill[s]) == p.lone }
 
 func (p *plan) loadTerm(s uint32) usher.Micro {
 	need, units := p.load.used[s]+p.units, p.load.units[s]

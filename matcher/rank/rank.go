@@ -12,6 +12,8 @@ const (
 	TermFit = iota
 	TermLoad
 	TermStickiness
+	TermLanguage
+	TermGeneralist
 	TermPrefer
 	TermIdle
 	TermSlowness
@@ -29,6 +31,10 @@ func TermName(term int) string {
 		return "load"
 	case TermStickiness:
 		return "stickiness"
+	case TermLanguage:
+		return "language"
+	case TermGeneralist:
+		return "generalist"
 	case TermPrefer:
 		return "prefer"
 	case TermIdle:
@@ -48,11 +54,12 @@ type Row struct {
 	Score   usher.Micro
 	Terms   [TermCount]usher.Micro
 	// Details are the numbers behind the terms: q, rho, days since the last
-	// agent's conversation, share of preferred skills, seconds of idleness,
-	// slowness, 1 for a decline.
+	// agent's conversation, probability that he understands the customer, 1 for a
+	// generalist, share of preferred skills, seconds of idleness, slowness, 1 for
+	// a decline.
 	Details [TermCount]float64
 	Cosine  float64 // standardised; 0 without vectors
-	Skilled bool    // of the skilled group; only under a selection other than best_fit
+	Group   bool    // of the group that the selection chooses in; not under best_fit
 }
 
 // Result is what a query found. It is reused between calls; what its methods
@@ -92,14 +99,15 @@ type entry struct {
 
 // Tiers of the selections other than best_fit.
 const (
-	tierRest    int8 = iota // passes the filters, but others have the skill
-	tierSkilled             // of the skilled group
-	tierBack                // had this conversation before it came back
+	tierRest  int8 = iota // passes the filters, but others suit better
+	tierGroup             // of the group that the selection chooses in
+	tierBack              // had this conversation before it came back
 )
 
-// The skilled group: those whose skills serve at least half as much of the
-// distribution of intents as the best one's, provided that the best one's serve
-// a quarter of it. Else everybody is in it.
+// The group that a selection chooses in is the skilled one: those whose skills
+// serve at least half as much of the distribution of intents as the best one's,
+// provided that the best one's serve a quarter of it; else everybody. When a
+// generalist is asked for, and there is one, it is the generalists.
 const (
 	groupShare = 0.5
 	groupFloor = 0.25
@@ -122,8 +130,8 @@ func (t *Table) before(a, b entry) bool {
 // Rank fills r with the agents for q, best first. It allocates nothing once r
 // has served a table of this size.
 //
-// best_fit orders by score. The other selections choose inside the skilled
-// group, with the rest of those who pass the filters behind it: rotation by
+// best_fit orders by score. The other selections choose inside one
+// group (see groupShare), with the rest of those who pass the filters behind it: rotation by
 // longest since the last assignment (never assigned first, then by id),
 // least_loaded by smallest rho, longest_idle by longest idleness, both then by
 // score. Under these an agent named in Query.Prefers comes first.
@@ -228,20 +236,12 @@ func (r *Result) byScore(t *Table, top int) {
 // bySelection ranks by the selection's key first.
 func (r *Result) bySelection(t *Table, top int) {
 	p := &r.plan
-	p.masses(t)
-	var most float64
-	for _, s := range r.passed {
-		most = max(most, p.mass[t.row[s]])
-	}
-	least := 0.0
-	if most >= groupFloor {
-		least = float64(groupShare * most)
-	}
+	lone, least := r.group(t)
 	for _, s := range r.passed {
 		e := entry{slot: s}
 		row := t.row[s]
-		if p.mass[row] >= least {
-			e.tier = tierSkilled
+		if lone && p.generalist(t, s) || !lone && p.mass[row] >= least {
+			e.tier = tierGroup
 		}
 		if p.marks[s]&markPrefers != 0 {
 			e.tier = tierBack
@@ -270,6 +270,22 @@ func (r *Result) bySelection(t *Table, top int) {
 	}
 }
 
+// group returns the group that a selection chooses in: the generalists, or those
+// whose skills serve at least so much of the distribution.
+func (r *Result) group(t *Table) (lone bool, least float64) {
+	p := &r.plan
+	p.masses(t)
+	var most float64
+	for _, s := range r.passed {
+		most = max(most, p.mass[t.row[s]])
+		lone = lone || p.generalist(t, s)
+	}
+	if most >= groupFloor {
+		least = float64(groupShare * most)
+	}
+	return lone, least
+}
+
 // insert puts e in its place among the best and reports whether all places are
 // taken.
 func (r *Result) insert(t *Table, e entry, top int) bool {
@@ -295,11 +311,17 @@ func (r *Result) fill(t *Table, q *Query) {
 	r.Order = sized(r.Order, len(r.top))
 	for i, e := range r.top {
 		s, row := e.slot, &r.Order[i]
-		*row = Row{AgentID: t.ids[s], Skilled: e.tier >= tierSkilled}
+		*row = Row{AgentID: t.ids[s], Group: e.tier >= tierGroup}
 		quality, z := p.quality(t, s)
 		row.Cosine = z
 		row.set(TermFit, p.fitTerm(quality), quality)
 		row.set(TermLoad, p.loadTerm(s), rho(p.load.used[s]+p.units, p.load.units[s]))
+		if p.unsure {
+			row.set(TermLanguage, p.tongue[t.gate[s]], t.understood(&t.gates.of[t.gate[s]], q))
+		}
+		if p.generalist(t, s) {
+			row.set(TermGeneralist, p.loneTerm, 1)
+		}
 		if p.prefers {
 			bonus := p.bonus[t.skill[s]]
 			row.set(TermPrefer, bonus, bonus.Float()/p.weights.Prefer)

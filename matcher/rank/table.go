@@ -41,7 +41,7 @@ type Load struct {
 type Table struct {
 	labels int
 	stride int     // labels + "no intent", rounded up to even
-	atMost float64 // the greatest lift of odds
+	atMost float64 // the greatest lift of odds by the default weight
 
 	slots map[string]uint32
 	byID  []uint32 // slots in the order of ids
@@ -117,7 +117,7 @@ const (
 func NewTable(labels int) *Table {
 	labels = max(labels, 0)
 	t := &Table{
-		labels: labels, stride: (labels + 2) &^ 1, atMost: lift(maxZ),
+		labels: labels, stride: (labels + 2) &^ 1, atMost: lift(DefaultWeights().Profile, maxZ),
 		slots: map[string]uint32{}, names: names{}, holders: map[uint32][]holder{},
 	}
 	t.loneRow = make([]float64, t.stride)
@@ -399,6 +399,9 @@ func appendLevels(key []byte, ls []level) []byte {
 	}
 	return key
 }
+
+// noLevels is the key of the class without skills.
+const noLevels = "\x00\x00\x00\x00"
 
 // highest sorts by name and keeps the highest level of each.
 func highest(ls []level) []level {
