@@ -7,14 +7,14 @@ import (
 	"usher"
 )
 
-// decisionView is a decision with its counterfactual put into words.
-type decisionView struct {
+// Decision is a decision as clients see it, with its Counterfactual put into words.
+type Decision struct {
 	usher.Decision
-	Counterfactual *counterfactual `json:"counterfactual,omitempty"`
+	Counterfactual *Counterfactual `json:"counterfactual,omitempty"`
 }
 
-// counterfactual is the smallest change that would have chosen another agent.
-type counterfactual struct {
+// Counterfactual is the smallest change that would have chosen another agent.
+type Counterfactual struct {
 	ZH      string      `json:"zh"`
 	EN      string      `json:"en"`
 	AgentID string      `json:"agent_id"`
@@ -22,7 +22,7 @@ type counterfactual struct {
 	By      usher.Micro `json:"by"`
 }
 
-func (s *Server) showDecision(d usher.Decision) decisionView {
+func (s *Server) showDecision(d usher.Decision) Decision {
 	d.Rules, d.Funnel = list(d.Rules), list(d.Funnel)
 	d.Understanding = showUnderstanding(d.Understanding)
 	candidates := make([]usher.Candidate, len(d.Candidates))
@@ -31,7 +31,7 @@ func (s *Server) showDecision(d usher.Decision) decisionView {
 		candidates[i] = k
 	}
 	d.Candidates = candidates
-	v := decisionView{Decision: d}
+	v := Decision{Decision: d}
 	if d.Counterfactual != nil {
 		v.Counterfactual = s.say(*d.Counterfactual)
 	}
@@ -39,7 +39,7 @@ func (s *Server) showDecision(d usher.Decision) decisionView {
 }
 
 // say puts a flip into both languages.
-func (s *Server) say(f usher.Flip) *counterfactual {
+func (s *Server) say(f usher.Flip) *Counterfactual {
 	name := f.AgentID
 	for _, a := range s.cfg.Floor.Live().Agents {
 		if a.ID == f.AgentID && a.Name != "" {
@@ -48,7 +48,7 @@ func (s *Server) say(f usher.Flip) *counterfactual {
 	}
 	by := fmt.Sprintf("%.3f", f.By.Float())
 	zh, en := termName(f.Term)
-	return &counterfactual{
+	return &Counterfactual{
 		ZH:      fmt.Sprintf("如果%s的“%s”一项再高 %s，就会选择%s。", name, zh, by, name),
 		EN:      fmt.Sprintf("%s would have been chosen if the term %q had been %s higher.", name, en, by),
 		AgentID: f.AgentID, Term: f.Term, By: f.By,
@@ -75,33 +75,33 @@ func termName(term string) (zh, en string) {
 	}
 }
 
-func (s *Server) getDecision(ctx context.Context, c *call) (decisionView, error) {
+func (s *Server) getDecision(ctx context.Context, c *call) (Decision, error) {
 	d, err := s.cfg.Store.DecisionByID(ctx, c.param("id"))
 	if err != nil {
-		return decisionView{}, err
+		return Decision{}, err
 	}
 	if own := c.onlyAgent(); own != "" {
 		if _, err := s.conversationFor(ctx, c, d.ConversationID); err != nil {
-			return decisionView{}, err
+			return Decision{}, err
 		}
 	}
 	return s.showDecision(d), nil
 }
 
-func (s *Server) listDecisions(ctx context.Context, c *call) (page[decisionView], error) {
+func (s *Server) listDecisions(ctx context.Context, c *call) (page[Decision], error) {
 	var f faults
 	p := c.pageOf(&f)
 	if err := f.err(); err != nil {
-		return page[decisionView]{}, err
+		return page[Decision]{}, err
 	}
 	if _, err := s.conversationFor(ctx, c, c.param("id")); err != nil {
-		return page[decisionView]{}, err
+		return page[Decision]{}, err
 	}
 	rows, next, err := s.cfg.Store.DecisionsByConversation(ctx, c.param("id"), p)
 	if err != nil {
-		return page[decisionView]{}, err
+		return page[Decision]{}, err
 	}
-	views := make([]decisionView, len(rows))
+	views := make([]Decision, len(rows))
 	for i, d := range rows {
 		views[i] = s.showDecision(d)
 	}

@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
-
-	"usher"
 )
 
 // NewHTTPServer returns an http.Server with every bound set. WriteTimeout covers
@@ -55,58 +52,4 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	stopFeeding()
 	return errors.Join(err, <-fed)
-}
-
-// AdminHandler serves the operator's address: metrics, profiles and the log
-// level. It is not for the public: it asks for no key. A nil level leaves the
-// log level out.
-func AdminHandler(metrics http.Handler, level *slog.LevelVar) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, document{Type: jsonType, Body: []byte(`{"status":"ok"}` + "\n")})
-	})
-	if metrics != nil {
-		mux.Handle("GET /metrics", metrics)
-	}
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	if level != nil {
-		mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { writeLevel(w, level) })
-		mux.HandleFunc("PUT /log-level", func(w http.ResponseWriter, r *http.Request) { setLevel(w, r, level) })
-	}
-	return mux
-}
-
-type levelRequest struct {
-	Level string `json:"level"`
-}
-
-func setLevel(w http.ResponseWriter, r *http.Request, level *slog.LevelVar) {
-	body, err := readBody(w, r)
-	var req levelRequest
-	if err == nil {
-		err = decode(body, &req)
-	}
-	if err == nil {
-		if level.UnmarshalText([]byte(req.Level)) != nil {
-			err = usher.Errorf(usher.InvalidArgument, "level is one of debug, info, warn, error").At("level")
-		}
-	}
-	if err != nil {
-		status, f, _ := describe(err, "")
-		if out, encodeErr := encode(f); encodeErr == nil {
-			write(w, status, document{Type: jsonType, Body: out})
-		}
-		return
-	}
-	writeLevel(w, level)
-}
-
-func writeLevel(w http.ResponseWriter, level *slog.LevelVar) {
-	if out, err := encode(levelRequest{Level: level.Level().String()}); err == nil {
-		write(w, http.StatusOK, document{Type: jsonType, Body: out})
-	}
 }

@@ -10,24 +10,25 @@ import (
 	"usher"
 )
 
-type keyRequest struct {
+// KeyRequest describes a key to be made.
+type KeyRequest struct {
 	Name      string     `json:"name"`
 	Scopes    []string   `json:"scopes"`
-	AgentID   string     `json:"agent_id"`
-	Channel   string     `json:"channel"`
-	Origins   []string   `json:"origins"`
-	ExpiresAt *time.Time `json:"expires_at"`
+	AgentID   string     `json:"agent_id,omitempty"` // the key acts only as this agent
+	Channel   string     `json:"channel,omitempty"`  // messages of this channel only
+	Origins   []string   `json:"origins,omitempty"`  // web origins that may use it; none = any
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
-// keyView is a key; the secret is there only in the answer that made it.
-type keyView struct {
+// KeyView is a key as clients see it; the secret is there only in the answer that made it.
+type KeyView struct {
 	usher.Key
 	Secret string `json:"secret,omitempty"`
 }
 
-func showKey(k usher.Key) keyView {
+func showKey(k usher.Key) KeyView {
 	k.Scopes, k.Origins = list(k.Scopes), list(k.Origins)
-	return keyView{Key: k}
+	return KeyView{Key: k}
 }
 
 func allScopes() []string {
@@ -37,7 +38,7 @@ func allScopes() []string {
 	}
 }
 
-func (r *keyRequest) check(now time.Time) error {
+func (r *KeyRequest) check(now time.Time) error {
 	var f faults
 	if blank(r.Name) || len(r.Name) > 200 {
 		f.add("name", "required", "name is required, at most 200 bytes")
@@ -56,12 +57,12 @@ func (r *keyRequest) check(now time.Time) error {
 	return f.err()
 }
 
-func (s *Server) listKeys(ctx context.Context, _ *call) (page[keyView], error) {
+func (s *Server) listKeys(ctx context.Context, _ *call) (page[KeyView], error) {
 	keys, err := s.cfg.Store.Keys(ctx)
 	if err != nil {
-		return page[keyView]{}, err
+		return page[KeyView]{}, err
 	}
-	views := make([]keyView, len(keys))
+	views := make([]KeyView, len(keys))
 	for i, k := range keys {
 		views[i] = showKey(k)
 	}
@@ -70,28 +71,24 @@ func (s *Server) listKeys(ctx context.Context, _ *call) (page[keyView], error) {
 
 // createKey shows the secret once. The first key must be able to make others:
 // with it the bootstrap key ends.
-func (s *Server) createKey(ctx context.Context, c *call, req keyRequest) (keyView, error) {
+func (s *Server) createKey(ctx context.Context, c *call, req KeyRequest) (KeyView, error) {
 	now := s.cfg.Now().UTC()
 	if err := req.check(now); err != nil {
-		return keyView{}, err
+		return KeyView{}, err
 	}
 	n, err := s.cfg.Store.CountKeys(ctx)
 	if err != nil {
-		return keyView{}, fmt.Errorf("count keys: %w", err)
+		return KeyView{}, fmt.Errorf("count keys: %w", err)
 	}
 	if n == 0 && (!slices.Contains(req.Scopes, usher.ScopeAdmin) || req.ExpiresAt != nil) {
 		e := usher.Errorf(usher.Conflict, "the first key must have the scope admin and no expiry").At("scopes")
 		e.Hint = "the bootstrap key ends with the first key; without an admin nobody could make another"
-		return keyView{}, e
+		return KeyView{}, e
 	}
-	secret := newSecret()
-	hash := hashSecret(secret)
-	k := usher.Key{
-		ID: s.cfg.NewID("key"), Name: req.Name, Prefix: secret[:shownPrefix], Hash: hash[:], Scopes: req.Scopes,
-		AgentID: req.AgentID, Channel: req.Channel, Origins: list(req.Origins), ExpiresAt: req.ExpiresAt, CreatedAt: now, Version: 1,
-	}
+	k, secret := NewKey(req.Name, req.Scopes, s.cfg.NewID)
+	k.AgentID, k.Channel, k.Origins, k.ExpiresAt, k.CreatedAt = req.AgentID, req.Channel, list(req.Origins), req.ExpiresAt, now
 	if err := s.cfg.Store.PutKey(ctx, k); err != nil {
-		return keyView{}, err
+		return KeyView{}, err
 	}
 	s.keys.forget()
 	s.audit(ctx, c, "key.create", k.ID, nil, k)
@@ -112,10 +109,10 @@ func (s *Server) findKey(ctx context.Context, id string) (usher.Key, []usher.Key
 	return keys[i], keys, nil
 }
 
-func (s *Server) getKey(ctx context.Context, c *call) (keyView, error) {
+func (s *Server) getKey(ctx context.Context, c *call) (KeyView, error) {
 	k, _, err := s.findKey(ctx, c.param("id"))
 	if err != nil {
-		return keyView{}, err
+		return KeyView{}, err
 	}
 	c.out.Set("ETag", tag(k.Version))
 	return showKey(k), nil
@@ -149,19 +146,19 @@ func (s *Server) deleteKey(ctx context.Context, c *call) (nothing, error) {
 }
 
 // rotateKey gives a key a new secret; the old one ends at once.
-func (s *Server) rotateKey(ctx context.Context, c *call, _ none) (keyView, error) {
+func (s *Server) rotateKey(ctx context.Context, c *call, _ none) (KeyView, error) {
 	k, _, err := s.findKey(ctx, c.param("id"))
 	if err != nil {
-		return keyView{}, err
+		return KeyView{}, err
 	}
 	if !c.match().Version(k.Version) {
-		return keyView{}, stale("the key")
+		return KeyView{}, stale("the key")
 	}
 	secret := newSecret()
 	hash := hashSecret(secret)
 	k.Hash, k.Prefix, k.Version = hash[:], secret[:shownPrefix], k.Version+1
 	if err := s.cfg.Store.PutKey(ctx, k); err != nil {
-		return keyView{}, err
+		return KeyView{}, err
 	}
 	s.keys.forget()
 	s.audit(ctx, c, "key.rotate", k.ID, nil, nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -36,14 +37,18 @@ func showPolicy(v usher.PolicyVersion) usher.PolicyVersion {
 	return v
 }
 
+// version returns a published policy. Version 0 is what an empty workspace
+// routes by; it is on no record.
+func (s *Server) version(ctx context.Context, n int) (usher.PolicyVersion, error) {
+	if n == 0 {
+		return usher.PolicyVersion{Document: usher.DefaultPolicy()}, nil
+	}
+	return s.cfg.Store.PolicyVersion(ctx, n)
+}
+
 // serving returns the policy that routes now, as it was published.
 func (s *Server) serving(ctx context.Context) (usher.PolicyVersion, error) {
-	rules := s.cfg.Floor.Policy()
-	v, err := s.cfg.Store.PolicyVersion(ctx, rules.Version())
-	if usher.CodeOf(err) == usher.NotFound { // the first policy of a workspace may not be on record
-		return usher.PolicyVersion{Version: rules.Version(), Document: rules.Document()}, nil
-	}
-	return v, err
+	return s.version(ctx, s.cfg.Floor.Policy().Version())
 }
 
 func (s *Server) getPolicy(ctx context.Context, c *call) (usher.PolicyVersion, error) {
@@ -64,7 +69,7 @@ func (s *Server) policyVersion(ctx context.Context, c *call) (usher.PolicyVersio
 	if err != nil {
 		return usher.PolicyVersion{}, err
 	}
-	v, err := s.cfg.Store.PolicyVersion(ctx, n)
+	v, err := s.version(ctx, n)
 	if err != nil {
 		return usher.PolicyVersion{}, err
 	}
@@ -119,7 +124,7 @@ func (s *Server) policyDiff(ctx context.Context, c *call) (diffAnswer, error) {
 		}
 		out.From = n
 	}
-	from, err := s.cfg.Store.PolicyVersion(ctx, out.From)
+	from, err := s.version(ctx, out.From)
 	if err != nil {
 		return diffAnswer{}, err
 	}
@@ -128,7 +133,7 @@ func (s *Server) policyDiff(ctx context.Context, c *call) (diffAnswer, error) {
 		if out.To, err = number("query.to", v); err != nil {
 			return diffAnswer{}, err
 		}
-		pv, err := s.cfg.Store.PolicyVersion(ctx, out.To)
+		pv, err := s.version(ctx, out.To)
 		if err != nil {
 			return diffAnswer{}, err
 		}
@@ -147,23 +152,24 @@ func (s *Server) policyDiff(ctx context.Context, c *call) (diffAnswer, error) {
 	return out, nil
 }
 
-type validateAnswer struct {
+// Verdict says what is wrong with a policy.
+type Verdict struct {
 	Valid  bool           `json:"valid"`
 	Errors []usher.Detail `json:"errors"`
 }
 
 // validatePolicy always answers 200: what is wrong is the answer.
-func (s *Server) validatePolicy(_ context.Context, _ *call, body raw) (validateAnswer, error) {
+func (s *Server) validatePolicy(_ context.Context, _ *call, body raw) (Verdict, error) {
 	doc, err := jsonDocument(body)
 	if err != nil {
 		e := err.Error()
 		if f, ok := asUsher(err); ok {
 			e = f.Message
 		}
-		return validateAnswer{Errors: []usher.Detail{{Code: "malformed", Message: e}}}, nil
+		return Verdict{Errors: []usher.Detail{{Code: "malformed", Message: e}}}, nil
 	}
 	_, found := readPolicy(doc)
-	return validateAnswer{Valid: len(found) == 0, Errors: list(found)}, nil
+	return Verdict{Valid: len(found) == 0, Errors: list(found)}, nil
 }
 
 // readPolicy decodes and compiles, so that every fault is found.
@@ -400,7 +406,7 @@ func (s *Server) publish(ctx context.Context, c *call, req noteRequest) (usher.P
 	}
 	if err := s.cfg.Store.DeleteDraft(ctx); err != nil {
 		// The version stands; the draft that stays can no longer be published by its tag.
-		s.log.WarnContext(ctx, "published draft not removed", "error", err)
+		s.log.WarnContext(ctx, "published draft not removed", slog.Any("error", err))
 	}
 	s.audit(ctx, c, "policy.publish", tag(v.Version), nil, map[string]any{"version": v.Version, "note": v.Note})
 	return answerPolicy(c, v), nil
@@ -412,13 +418,13 @@ func (s *Server) restore(ctx context.Context, c *call, req noteRequest) (usher.P
 	if err != nil {
 		return usher.PolicyVersion{}, err
 	}
-	old, err := s.cfg.Store.PolicyVersion(ctx, n)
+	old, err := s.version(ctx, n)
 	if err != nil {
 		return usher.PolicyVersion{}, err
 	}
 	m := c.match()
 	fresh := func(serving int) error {
-		if m.Version(serving) {
+		if m.Holds(tag(serving)) {
 			return nil
 		}
 		return stale("the policy")

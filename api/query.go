@@ -48,11 +48,11 @@ func (c *call) timeOf(name string, f *faults) time.Time {
 	return t
 }
 
-// numberOf reads a whole number that is required.
+// number reads a policy version.
 func number(path, v string) (int, error) {
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
-		return 0, usher.Errorf(usher.InvalidArgument, "%s must be a whole number from 1", path).At(path)
+	if err != nil || n < 0 {
+		return 0, usher.Errorf(usher.InvalidArgument, "%s must be a whole number, not negative", path).At(path)
 	}
 	return n, nil
 }

@@ -51,24 +51,27 @@ func (s *Server) understand(ctx context.Context, c *call, req understandRequest)
 	return out, nil
 }
 
-type matchRequest struct {
-	Text     string          `json:"text"`
-	Intents  []usher.IntentP `json:"intents"`
-	Channel  string          `json:"channel"`
-	Language string          `json:"language"`
-	Customer matchCustomer   `json:"customer"`
-	Hints    usher.Hints     `json:"hints"`
+// MatchRequest asks for a dry run. Give either Text or Intents.
+type MatchRequest struct {
+	Text     string          `json:"text,omitempty"`
+	Intents  []usher.IntentP `json:"intents,omitempty"`
+	Channel  string          `json:"channel,omitempty"` // defaults to web
+	Language string          `json:"language,omitempty"`
+	Customer MatchCustomer   `json:"customer,omitzero"`
+	Hints    usher.Hints     `json:"hints,omitzero"`
 }
 
-type matchCustomer struct {
-	ID         string           `json:"id"`
-	Identities []usher.Identity `json:"identities"`
-	Tier       string           `json:"tier"`
-	Attributes map[string]any   `json:"attributes"`
+// MatchCustomer is a stored customer, by id or identity, or an imagined one; Tier
+// and Attributes are taken as if the customer had them.
+type MatchCustomer struct {
+	ID         string           `json:"id,omitempty"`
+	Identities []usher.Identity `json:"identities,omitempty"`
+	Tier       string           `json:"tier,omitempty"`
+	Attributes map[string]any   `json:"attributes,omitempty"`
 }
 
-// matchAnswer is the decision that would be made.
-type matchAnswer struct {
+// MatchAnswer is the decision that would be made.
+type MatchAnswer struct {
 	Understanding  *usher.Understanding `json:"understanding"`
 	Outcome        string               `json:"outcome"`
 	Reason         string               `json:"reason"`
@@ -80,32 +83,32 @@ type matchAnswer struct {
 	Chosen         string               `json:"chosen,omitempty"`
 	Margin         usher.Micro          `json:"margin"`
 	Versions       usher.Versions       `json:"versions"`
-	Counterfactual *counterfactual      `json:"counterfactual,omitempty"`
+	Counterfactual *Counterfactual      `json:"counterfactual,omitempty"`
 	Degraded       bool                 `json:"degraded,omitempty"`
 }
 
 // matchDry is the dry run: what a message would be answered with now.
-func (s *Server) matchDry(ctx context.Context, c *call, req matchRequest) (matchAnswer, error) {
+func (s *Server) matchDry(ctx context.Context, c *call, req MatchRequest) (MatchAnswer, error) {
 	if err := req.check(); err != nil {
-		return matchAnswer{}, err
+		return MatchAnswer{}, err
 	}
 	now := s.cfg.Now().UTC()
 	a := usher.Arrival{Hints: req.Hints}
 	var err error
 	if a.Channel, err = s.matchChannel(ctx, req.Channel); err != nil {
-		return matchAnswer{}, err
+		return MatchAnswer{}, err
 	}
-	if a.Customer, err = s.matchCustomer(ctx, req.Customer); err != nil {
-		return matchAnswer{}, err
+	if a.Customer, err = s.imagine(ctx, req.Customer); err != nil {
+		return MatchAnswer{}, err
 	}
 	if !a.Customer.Anonymous && a.Customer.Version > 0 {
 		if a.History, err = s.cfg.Store.History(ctx, a.Customer.ID, now); err != nil {
-			return matchAnswer{}, fmt.Errorf("read history: %w", err)
+			return MatchAnswer{}, fmt.Errorf("read history: %w", err)
 		}
 	}
 	var timing Timing
 	if a.Understanding, a.Vector, timing, err = s.matchMeaning(ctx, &req); err != nil {
-		return matchAnswer{}, err
+		return MatchAnswer{}, err
 	}
 	rules := s.cfg.Floor.Policy()
 	a.Facts = usher.TextFacts{Version: rules.Version(), Holds: rules.Text(req.Text)}
@@ -115,19 +118,19 @@ func (s *Server) matchDry(ctx context.Context, c *call, req matchRequest) (match
 	}
 	d, err := s.cfg.Floor.Match(ctx, a)
 	if err != nil {
-		return matchAnswer{}, err
+		return MatchAnswer{}, err
 	}
 	timing.Match = s.cfg.Now().Sub(now) - timing.Tokenize - timing.Queue - timing.Infer
 	c.timing(timing)
 	v := s.showDecision(d)
-	return matchAnswer{
+	return MatchAnswer{
 		Understanding: showUnderstanding(a.Understanding), Outcome: d.Outcome, Reason: d.Reason, Queue: d.Queue, Tier: d.Tier,
 		Rules: v.Rules, Funnel: v.Funnel, Candidates: v.Candidates, Chosen: d.Chosen, Margin: d.Margin,
 		Versions: d.Versions, Counterfactual: v.Counterfactual, Degraded: d.Degraded,
 	}, nil
 }
 
-func (r *matchRequest) check() error {
+func (r *MatchRequest) check() error {
 	if err := checkSize(r.Text, "text"); err != nil {
 		return err
 	}
@@ -165,8 +168,8 @@ func (s *Server) matchChannel(ctx context.Context, id string) (usher.Channel, er
 	return all[0], nil
 }
 
-// matchCustomer finds the customer by id, else by identity, else imagines one.
-func (s *Server) matchCustomer(ctx context.Context, r matchCustomer) (usher.Customer, error) {
+// imagine finds the customer by id, else by identity, else imagines one.
+func (s *Server) imagine(ctx context.Context, r MatchCustomer) (usher.Customer, error) {
 	customer := usher.Customer{ID: "dry_run", Anonymous: r.Attributes == nil}
 	switch {
 	case r.ID != "":
@@ -194,7 +197,7 @@ func (s *Server) matchCustomer(ctx context.Context, r matchCustomer) (usher.Cust
 	return customer, nil
 }
 
-func (s *Server) matchMeaning(ctx context.Context, r *matchRequest) (*usher.Understanding, *usher.Vector, Timing, error) {
+func (s *Server) matchMeaning(ctx context.Context, r *MatchRequest) (*usher.Understanding, *usher.Vector, Timing, error) {
 	if len(r.Intents) > 0 {
 		u := assumed(r.Intents, r.Language)
 		u.Model = s.cfg.Floor.Bundle().Model
