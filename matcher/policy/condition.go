@@ -477,6 +477,7 @@ func (v *validator) phrases(path string, value any) *phrases {
 	p := newPhrases(list, nil)
 	slices.Sort(p.want)
 	p.want = slices.Compact(p.want)
+	p.index()
 	return &p
 }
 
@@ -688,7 +689,7 @@ func (v *validator) compareAttribute(path string, c *usher.Condition, f *field) 
 		contains := c.Op == "contains_any"
 		return with(func(x any) (bool, error) {
 			if s, ok := x.(string); ok {
-				return p.in(Fold(s)) == contains, nil
+				return p.in(Fold(s), nil) == contains, nil
 			}
 			if !isList(x) {
 				return false, wrong(x, "a text or a list")

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"usher"
+	"usher/matcher/rank"
 )
 
 // Codes of faults. They are stable: clients branch on them.
@@ -526,8 +527,8 @@ func (d *decoder) conversation(o object) usher.ConversationPolicy {
 
 func (d *decoder) weights(o object) map[string]float64 {
 	out := map[string]float64{}
-	w := o.part("weights", WeightNames()...)
-	for _, name := range WeightNames() {
+	w := o.part("weights", rank.WeightNames()...)
+	for _, name := range rank.WeightNames() {
 		if w.has(name) {
 			out[name] = w.number(name)
 		}

@@ -67,6 +67,8 @@ func (c *Compiled) Text(text string) []int {
 		return holds
 	}
 	folded, plainly, done := Fold(text), "", false
+	var near pairs
+	near.fill(folded)
 	for i := range c.texts {
 		t := &c.texts[i]
 		var ok bool
@@ -79,7 +81,7 @@ func (c *Compiled) Text(text string) []int {
 		case t.known:
 			ok = folded != ""
 		default:
-			ok = t.phrases.in(folded)
+			ok = t.phrases.in(folded, &near)
 		}
 		if ok {
 			holds = append(holds, i)
@@ -96,8 +98,10 @@ func (c *Compiled) Keywords(text string) []string {
 		return names
 	}
 	folded := Fold(text)
+	var near pairs
+	near.fill(folded)
 	for i, name := range c.lists {
-		if c.texts[i].phrases.in(folded) {
+		if c.texts[i].phrases.in(folded, &near) {
 			names = append(names, name)
 		}
 	}

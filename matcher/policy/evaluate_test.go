@@ -445,3 +445,40 @@ func BenchmarkFold(b *testing.B) {
 		policy.Fold(benchText)
 	}
 }
+
+func BenchmarkText1000RulesLongText(b *testing.B) {
+	c := thousand(b)
+	text := strings.Repeat(benchText, usher.MaxTextBytes/len(benchText))
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Text(text)
+	}
+}
+
+// A phrase is found wherever it stands between marks, and a text of many
+// conditions is answered as each alone would be.
+func FuzzKeywords(f *testing.F) {
+	for _, s := range []string{"退款", "refund", "C++", "e\u0301", "ａ b", "İ", "ﬁ", "한국", "a\u200bb", "\xff", "投 诉", "\u0308x"} {
+		f.Add(s, "我要退款 I want a refund")
+	}
+	f.Fuzz(func(t *testing.T, phrase, text string) {
+		if policy.Fold(phrase) == "" {
+			return
+		}
+		p := usher.DefaultPolicy()
+		p.KeywordLists = []usher.KeywordList{{Name: "it", Phrases: []string{"zz9", phrase}}, {Name: "not", Phrases: []string{phrase}, Except: []string{phrase}}}
+		c, faults := policy.Compile(usher.PolicyVersion{Version: 1, Document: p})
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		for _, s := range []string{phrase, "。" + phrase + "。"} {
+			if got := c.Keywords(s); len(got) != 1 || got[0] != "it" {
+				t.Errorf("%q in %q: %v", phrase, s, got)
+			}
+		}
+		found := strings.Contains(policy.Fold(text), policy.Fold(phrase))
+		if got := c.Keywords(text); len(got) > 0 && !found {
+			t.Errorf("%q is found in %q", phrase, text)
+		}
+	})
+}

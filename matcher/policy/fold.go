@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -96,12 +97,24 @@ func inWord(r rune) bool {
 
 // phrases are keyword phrases and what masks them, all folded.
 type phrases struct {
-	want, except []string
+	want   []string
+	grams  []grams // of want
+	except []string
 }
 
 // newPhrases folds its arguments; phrases that fold to nothing are left out.
 func newPhrases(want, except []string) phrases {
-	return phrases{want: foldAll(want), except: foldAll(except)}
+	p := phrases{want: foldAll(want), except: foldAll(except)}
+	p.index()
+	return p
+}
+
+// index prepares want for a quick look at a text's pairs.
+func (p *phrases) index() {
+	p.grams = make([]grams, len(p.want))
+	for i, w := range p.want {
+		p.grams[i] = gramsOf(w)
+	}
 }
 
 func foldAll(in []string) []string {
@@ -114,11 +127,65 @@ func foldAll(in []string) []string {
 	return out
 }
 
+// pairs is the set of pairs of neighbouring characters in a text, and of single
+// ones, by hash. A phrase one of whose pairs is missing cannot be in the text:
+// with thousands of phrases hardly one has to be searched for.
+type pairs [1 << 10]uint64
+
+func pair(a, b rune) uint16 { return uint16((uint32(a)*0x9E3779B1 ^ uint32(b)*0x85EBCA6B) >> 16) }
+
+// fill makes p the pairs of a folded text.
+func (p *pairs) fill(folded string) {
+	clear(p[:])
+	last := rune(0)
+	for _, r := range folded {
+		for _, h := range [2]uint16{pair(0, r), pair(last, r)} {
+			p[h>>6] |= 1 << (h & 63)
+		}
+		last = r
+	}
+}
+
+// grams are the first pairs of a phrase, or its one character.
+type grams struct {
+	n    int
+	hash [4]uint16
+}
+
+func gramsOf(phrase string) grams {
+	var g grams
+	last := rune(0)
+	for _, r := range phrase {
+		if last != 0 && g.n < len(g.hash) {
+			g.hash[g.n] = pair(last, r)
+			g.n++
+		}
+		last = r
+	}
+	if g.n == 0 {
+		g.hash[0], g.n = pair(0, last), 1
+	}
+	return g
+}
+
+// has reports whether all of g may be in the text.
+func (p *pairs) has(g *grams) bool {
+	for _, h := range g.hash[:g.n] {
+		if p[h>>6]&(1<<(h&63)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // in reports whether a phrase stands in the folded text where no exception
-// overlaps it.
-func (p *phrases) in(folded string) bool {
+// overlaps it. near has the text's pairs; nil = not known.
+func (p *phrases) in(folded string, near *pairs) bool {
 	var masked []bool
-	for _, w := range p.want {
+	for i, w := range p.want {
+		if near != nil && !near.has(&p.grams[i]) {
+			continue
+		}
 		for from := 0; ; {
 			at := find(folded, w, from)
 			if at < 0 {
@@ -130,14 +197,7 @@ func (p *phrases) in(folded string) bool {
 			if masked == nil {
 				masked = p.mask(folded)
 			}
-			free := true
-			for _, m := range masked[at : at+len(w)] {
-				if m {
-					free = false
-					break
-				}
-			}
-			if free {
+			if !slices.Contains(masked[at:at+len(w)], true) {
 				return true
 			}
 			from = at + 1

@@ -1,8 +1,10 @@
 // Package policy reads, checks, compiles and evaluates the one document by which
 // a team routes.
 //
-// It is pure: no clock, no store, no transport. Beside the domain it uses only
-// the Unicode tables of golang.org/x/text/unicode/norm, which are pure as well.
+// It is pure: no clock, no store, no transport. Beside the domain and the names of
+// the ranker's weights it uses only the Unicode tables of
+// golang.org/x/text/unicode/norm, which are pure as well.
+//
 // [Decode] finds every fault of a document at once; [Compile] makes what is
 // correct fast; [Compiled.Text] and [Compiled.Evaluate] are the two halves of an
 // evaluation, so that user text never goes further than the first.
@@ -175,12 +177,6 @@ next:
 		into = append(into, s)
 	}
 	return into
-}
-
-// WeightNames lists the terms whose weight a policy may set; package rank gives
-// them their meaning.
-func WeightNames() []string {
-	return []string{"load", "sticky", "open_matter", "dedicated", "prefer", "idle", "slowness", "declined", "profile"}
 }
 
 func channelKinds() []string {

@@ -9,7 +9,6 @@ import (
 
 	"usher"
 	"usher/matcher/policy"
-	"usher/matcher/rank"
 )
 
 func compile(t *testing.T, p usher.Policy) *policy.Compiled {
@@ -107,12 +106,5 @@ func TestSkillsAndTiers(t *testing.T) {
 	}
 	if c.Cost(usher.KindEmail) != 1 || c.Cost("fax") != 1 {
 		t.Error("work costs one unit unless the policy says otherwise")
-	}
-}
-
-func TestWeightsAreThoseOfTheRanker(t *testing.T) {
-	t.Parallel()
-	if diff := cmp.Diff(rank.WeightNames(), policy.WeightNames()); diff != "" {
-		t.Errorf("(-ranker +policy):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"usher"
+	"usher/matcher/rank"
 )
 
 const (
@@ -134,8 +135,8 @@ func (v *validator) policy(p *usher.Policy) {
 	v.checkQueues(p)
 	v.checkTimers(p)
 	for _, name := range slices.Sorted(maps.Keys(p.Weights)) {
-		if !slices.Contains(WeightNames(), name) {
-			v.fault(join("weights", name), FaultField, nearest(name, WeightNames()), "there is no weight %q", name)
+		if !slices.Contains(rank.WeightNames(), name) {
+			v.fault(join("weights", name), FaultField, nearest(name, rank.WeightNames()), "there is no weight %q", name)
 			continue
 		}
 		v.number(join("weights", name), p.Weights[name], 0, 10)
