@@ -69,26 +69,60 @@ func resolved(o, e float64) float64 {
 	return 1 - 1/(1+float64(o*e))
 }
 
-// mix returns Σ p·q of two rows of the same even length, in a fixed order.
-func mix(p, q []float64) float64 {
-	q = q[:len(p)]
-	var a, b float64
-	for i := 0; i+1 < len(p); i += 2 {
-		a += float64(p[i] * q[i])
-		b += float64(p[i+1] * q[i+1])
-	}
-	return a + b
+// served is one intent that an agent serves otherwise than anybody would.
+type served struct {
+	label uint32
+	odds  float64 // at z = 0
+	base  float64 // resolved at z = 0
+	best  float64 // resolved at z = maxZ by the default weight, or base without a vector
+	skill float64 // 1 if a skill serves it, else 0
 }
 
-// quality is mix of p with the resolved probabilities of a row of odds.
-func quality(p, o []float64, e float64) float64 {
-	o = o[:len(p)]
-	var a, b float64
-	for i := 0; i+1 < len(p); i += 2 {
-		a += float64(p[i] * resolved(o[i], e))
-		b += float64(p[i+1] * resolved(o[i+1], e))
+// quality returns Σ p·q of a distribution and a row, every odds times e: what a
+// row serves, and the rest as anybody would, in a fixed order.
+func quality(p []float64, row []served, e float64) float64 {
+	var sum float64
+	rest := 1.0
+	for i := range row {
+		w := p[row[i].label]
+		rest -= w
+		sum += float64(w * resolved(row[i].odds, e))
 	}
-	return a + b
+	return sum + float64(max(rest, 0)*resolved(1, e))
+}
+
+// qualityAtBest is quality at the greatest lift that the rows were made for;
+// anybody is what resolved gives for odds of 1 there.
+func qualityAtBest(p []float64, row []served, anybody float64) float64 {
+	var sum float64
+	rest := 1.0
+	for i := range row {
+		w := p[row[i].label]
+		rest -= w
+		sum += float64(w * row[i].best)
+	}
+	return sum + float64(max(rest, 0)*anybody)
+}
+
+// qualityAtBase is quality without a cosine.
+func qualityAtBase(p []float64, row []served) float64 {
+	var sum float64
+	rest := 1.0
+	for i := range row {
+		w := p[row[i].label]
+		rest -= w
+		sum += float64(w * row[i].base)
+	}
+	return sum + float64(max(rest, 0)*noSkill)
+}
+
+// mass returns the probability of the intents that the skills of a row serve.
+func mass(p []float64, row []served) float64 {
+	var sum float64
+	for i := range row {
+		sum += float64(p[row[i].label] * row[i].skill)
+	}
+	return sum
 }
 
 // lift returns the factor on the odds for a standardised cosine that moves so

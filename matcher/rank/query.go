@@ -149,7 +149,7 @@ type plan struct {
 	mean      float64
 	scale     float64
 
-	p      []float64 // stride of the table
+	p      []float64 // per label
 	vector [usher.MatchDim]float64
 
 	gate     []uint8       // verdict per gate class
@@ -167,15 +167,20 @@ type plan struct {
 	marks    []uint8       // per slot
 	markOf   [256]uint8    // verdict of marks
 
-	loads    [maxLoadUnits + 1][maxLoadUnits + 1]usher.Micro
-	loadCoef float64 // that loads were made for
-	loadsSet bool
+	special []uint32 // slots with a mark that is scored
+	marked  bool     // some mark filters
+
+	// By budget key: the capacity verdict and the load term of this conversation.
+	room      [largeKey + 1]uint8
+	loads     [largeKey + 1]usher.Micro
+	loadsFor  float64 // weight and units that they were made for
+	unitsFor  int32
+	tabulated bool
 }
 
 const (
-	anyone       = -2
-	nobody       = -1
-	maxLoadUnits = 32 // load terms of budgets up to here are tabulated
+	anyone = -2
+	nobody = -1
 )
 
 // filters makes the hard filters of q, and what it says of classes and single
@@ -205,6 +210,7 @@ func (p *plan) filters(t *Table, q *Query) {
 	p.gates(t, q)
 	p.skills(t, q)
 	p.mark(t, q)
+	p.tabulate()
 }
 
 // values makes the terms of q ready for t, after filters.
@@ -228,12 +234,11 @@ func (p *plan) values(t *Table, q *Query) {
 		}
 	}
 	p.fades(q)
-	p.tabulate()
 }
 
-// intents writes the distribution with the remainder as the last, unskilled label.
+// intents writes the distribution.
 func (p *plan) intents(t *Table, q *Query) {
-	p.p = sized(p.p, t.stride)
+	p.p = sized(p.p, t.labels)
 	clear(p.p)
 	var sum float64
 	for i := range min(t.labels, len(q.Intents)) {
@@ -246,9 +251,7 @@ func (p *plan) intents(t *Table, q *Query) {
 		for i := range p.p {
 			p.p[i] /= sum
 		}
-		return
 	}
-	p.p[t.labels] = 1 - sum
 }
 
 // gates judges channel, language and team of every class.
@@ -258,6 +261,7 @@ func (p *plan) gates(t *Table, q *Query) {
 	for i := range t.gates.of {
 		p.gate[i] = uint8(d.judge(&t.gates.of[i]))
 	}
+	p.gate[awayGate] = uint8(codePresence)
 }
 
 // door is what a query asks of a gate, by the numbers of the names.
@@ -432,6 +436,8 @@ func (p *plan) mark(t *Table, q *Query) {
 	}
 	p.marks = sized(p.marks, len(t.ids))
 	clear(p.marks)
+	p.special = p.special[:0]
+	p.marked = len(q.Excluded) > 0 || t.capped > 0
 	if channel := t.names[q.ChannelID]; t.capped > 0 && channel != 0 {
 		for s, caps := range t.caps {
 			for i := range caps {
@@ -485,19 +491,26 @@ func (p *plan) set(t *Table, id string, mark uint8) {
 		return
 	}
 	if s, ok := t.slots[id]; ok {
+		if mark&markScored != 0 && p.marks[s]&markScored == 0 {
+			p.special = append(p.special, s)
+		}
 		p.marks[s] |= mark
 	}
 }
 
-// tabulate computes the load terms of small budgets once per coefficient.
+// tabulate computes what budget keys stand for, once per weight and cost.
 func (p *plan) tabulate() {
-	if p.loadsSet && p.loadCoef == p.weights.Load {
+	if p.tabulated && p.loadsFor == p.weights.Load && p.unitsFor == p.units {
 		return
 	}
-	p.loadsSet, p.loadCoef = true, p.weights.Load
-	for units := 1; units <= maxLoadUnits; units++ {
-		for need := 1; need <= units; need++ {
-			p.loads[units][need] = p.loadOf(int32(need), int32(units))
+	p.tabulated, p.loadsFor, p.unitsFor = true, p.weights.Load, p.units
+	for units := range int32(maxKeyUnits + 1) {
+		for used := range units + 1 {
+			key := units*(maxKeyUnits+1) + used
+			p.room[key], p.loads[key] = uint8(codeCapacity), 0
+			if need := used + p.units; need <= units {
+				p.room[key], p.loads[key] = uint8(codePass), p.loadOf(need, units)
+			}
 		}
 	}
 }
@@ -513,18 +526,17 @@ func rho(need, units int32) float64 { return float64(need) / float64(max(units, 
 // rows computes the fit term of every row: exact without a vector, else at the
 // greatest lift that a cosine can give.
 func (p *plan) rows(t *Table) {
-	n := len(t.rows.of)
-	p.fit = sized(p.fit, n)
-	for i := range p.fit {
-		from, to := i*t.stride, (i+1)*t.stride
+	p.fit = sized(p.fit, len(t.rows.of))
+	anybody := resolved(1, p.atMost)
+	for i, row := range t.rows.of {
 		var q float64
 		switch {
-		case !p.vectored:
-			q = mix(p.p, t.base[from:to])
-		case p.atMost == t.atMost || !t.vectored[i]:
-			q = mix(p.p, t.best[from:to])
-		default: // another weight of the cosine than the table was made for
-			q = quality(p.p, t.odds[from:to], p.atMost)
+		case !p.vectored || !t.vectored[i]:
+			q = qualityAtBase(p.p, row)
+		case p.atMost == t.atMost:
+			q = qualityAtBest(p.p, row, anybody)
+		default: // another weight of the cosine than the rows were made for
+			q = quality(p.p, row, p.atMost)
 		}
 		p.fit[i] = p.fitTerm(q)
 	}
@@ -533,40 +545,46 @@ func (p *plan) rows(t *Table) {
 // masses computes, per row, how probable the intents are that its skills serve.
 func (p *plan) masses(t *Table) {
 	p.mass = sized(p.mass, len(t.rows.of))
-	for i := range p.mass {
-		p.mass[i] = mix(p.p, t.mass[i*t.stride:(i+1)*t.stride])
+	for i, row := range t.rows.of {
+		p.mass[i] = mass(p.p, row)
 	}
 }
 
 // verdict applies the hard filters to one slot.
 func (p *plan) verdict(t *Table, s uint32) code {
-	c := t.away[s]
+	c := p.gate[t.open[s]]
 	if p.only != anyone && p.only != int64(s) {
 		c = min(c, uint8(codePinned))
 	}
-	c = min(c, p.gate[t.gate[s]], p.markOf[p.marks[s]])
+	c = min(c, p.markOf[p.marks[s]])
 	if p.skilled {
 		c = min(c, p.skill[t.skill[s]])
 	}
-	if p.load.used[s]+p.units > p.load.units[s] {
+	if p.full(s) {
 		c = min(c, uint8(codeCapacity))
 	}
 	return code(c)
 }
 
+// full reports whether s has no room.
+func (p *plan) full(s uint32) bool { return p.load.used[s]+p.units > p.load.units[s] }
+
 // quality returns q of one slot and the standardised cosine behind it.
 func (p *plan) quality(t *Table, s uint32) (q, z float64) {
-	row := int(t.row[s])
-	o := t.odds[row*t.stride : (row+1)*t.stride]
-	if !p.vectored || !t.vectored[row] {
-		return quality(p.p, o, 1), 0
+	class := t.row[s]
+	row := t.rows.of[class]
+	if !p.vectored || !t.vectored[class] {
+		return qualityAtBase(p.p, row), 0
 	}
 	z = (dot(t.vector(s), &p.vector) - p.mean) / p.scale
 	// lift is not proven monotone to the last bit; the bound must hold to it.
-	return quality(p.p, o, min(lift(p.weights.Profile, z), p.atMost)), z
+	return quality(p.p, row, min(lift(p.weights.Profile, z), p.atMost)), z
 }
 
-func (p *plan) fitTerm(q float64) usher.Micro { return usher.ToMicro(float64(p.value * q)) }
+// fitTerm is usher.ToMicro for what is neither negative nor large.
+func (p *plan) fitTerm(q float64) usher.Micro {
+	return usher.Micro(float64(float64(p.value*q)*1e6) + 0.5)
+}
 
 // others returns every term of a slot but fit, summed.
 func (p *plan) others(t *Table, s uint32) usher.Micro {
@@ -592,15 +610,20 @@ func (p *plan) others(t *Table, s uint32) usher.Micro {
 	return u
 }
 
+// plain reports whether the terms beside fit are load and idle for all but the
+// special slots.
+func (p *plan) plain(t *Table) bool {
+	return !p.unsure && p.lone == nobody && !p.prefers && t.slowed == 0
+}
+
 // generalist reports whether one is asked for and s is one.
 func (p *plan) generalist(t *Table, s uint32) bool { return int64(t.skill[s]) == p.lone }
 
 func (p *plan) loadTerm(s uint32) usher.Micro {
-	need, units := p.load.used[s]+p.units, p.load.units[s]
-	if uint32(units) <= maxLoadUnits && uint32(need) <= maxLoadUnits {
-		return p.loads[units][need]
+	if key := p.load.key[s]; key != largeKey {
+		return p.loads[key]
 	}
-	return p.loadOf(need, units)
+	return p.loadOf(p.load.used[s]+p.units, p.load.units[s])
 }
 
 func (p *plan) idleMS(t *Table, s uint32) int64 {

@@ -163,15 +163,15 @@ func (t *Table) Rank(q *Query, r *Result) {
 	r.fill(t, q)
 }
 
-// filter judges every slot. The loop is without branches that data decide, but
-// for the verdicts that few queries need.
+// filter judges every slot. The loop for the usual query is without branches
+// that data decide.
 func (r *Result) filter(t *Table) {
 	p := &r.plan
 	n := len(t.ids)
 	r.verdict = sized(r.verdict, n)
 	r.passed = sized(r.passed, n)
-	if p.only != anyone || p.skilled {
-		passed := 0
+	passed := 0
+	if p.only != anyone || p.skilled || p.marked {
 		for s := range uint32(n) {
 			c := p.verdict(t, s)
 			r.verdict[s] = uint8(c)
@@ -185,17 +185,17 @@ func (r *Result) filter(t *Table) {
 		return
 	}
 	var failed [16]int32
-	away, gate, marks, verdict := t.away[:n], t.gate[:n], p.marks[:n], r.verdict[:n]
-	used, units, out := p.load.used[:n], p.load.units[:n], r.passed[:n]
-	gates, need := p.gate, p.units
-	passed := 0
+	open, key, verdict, out, gates := t.open[:n], p.load.key[:n], r.verdict[:n], r.passed[:n], p.gate
 	for s := range n {
-		c := min(away[s], gates[gate[s]], p.markOf[marks[s]])
-		room := uint8(codePass)
-		if used[s]+need > units[s] {
-			room = uint8(codeCapacity)
+		k := key[s]
+		room := p.room[min(k, largeKey)]
+		if k == largeKey {
+			room = uint8(codePass)
+			if p.full(uint32(s)) {
+				room = uint8(codeCapacity)
+			}
 		}
-		c = min(c, room)
+		c := min(gates[open[s]], room)
 		verdict[s] = c
 		failed[c&15]++
 		out[passed] = uint32(s)
@@ -209,28 +209,50 @@ func (r *Result) filter(t *Table) {
 
 // byScore ranks by score alone. An agent's bound is his score with the best
 // cosine that there can be; his own is computed only if the bound reaches the
-// last place.
+// last place. The agents whom the query names come first: then the bound of all
+// others needs no look at them, and the last place is hard to reach soon.
 func (r *Result) byScore(t *Table, top int) {
 	p := &r.plan
-	last := usher.Micro(math.MinInt64) // score of the last place, once all are taken
-	for _, s := range r.passed {
-		row := t.row[s]
-		u := p.fit[row] + p.others(t, s)
-		if u < last {
-			continue
-		}
-		if p.vectored && t.vectored[row] {
-			if u == last && !t.before(entry{score: u, slot: s}, r.top[len(r.top)-1]) {
-				continue
-			}
-			q, _ := p.quality(t, s)
-			u += p.fitTerm(q) - p.fit[row]
-			r.Scored++
-		}
-		if r.insert(t, entry{score: u, slot: s}, top) {
-			last = r.top[top-1].score
+	for _, s := range p.special {
+		if r.verdict[s] == uint8(codePass) {
+			r.consider(t, s, top)
 		}
 	}
+	plain, most := p.plain(t), usher.Micro(p.idleCoef)
+	last := r.last(top)
+	key := p.load.key
+	for _, s := range r.passed {
+		if k := key[s]; plain && k < largeKey && p.fit[t.row[s]]+p.loads[k]+most < last {
+			continue
+		}
+		if p.marks[s]&markScored == 0 && r.consider(t, s, top) {
+			last = r.last(top)
+		}
+	}
+}
+
+// last returns the score that must be reached for a place.
+func (r *Result) last(top int) usher.Micro {
+	if len(r.top) < top {
+		return math.MinInt64
+	}
+	return r.top[top-1].score
+}
+
+// consider gives s the place that he deserves and reports whether he got one.
+func (r *Result) consider(t *Table, s uint32, top int) bool {
+	p := &r.plan
+	row := t.row[s]
+	e := entry{slot: s, score: p.fit[row] + p.others(t, s)}
+	if len(r.top) == top && !t.before(e, r.top[top-1]) {
+		return false
+	}
+	if p.vectored && t.vectored[row] {
+		q, _ := p.quality(t, s)
+		e.score += p.fitTerm(q) - p.fit[row]
+		r.Scored++
+	}
+	return r.insert(t, e, top)
 }
 
 // bySelection ranks by the selection's key first.
@@ -286,13 +308,12 @@ func (r *Result) group(t *Table) (lone bool, least float64) {
 	return lone, least
 }
 
-// insert puts e in its place among the best and reports whether all places are
-// taken.
+// insert puts e in its place among the best and reports whether it has one.
 func (r *Result) insert(t *Table, e entry, top int) bool {
 	i := len(r.top)
 	if i == top {
 		if !t.before(e, r.top[i-1]) {
-			return true
+			return false
 		}
 		i--
 	} else {
@@ -302,7 +323,7 @@ func (r *Result) insert(t *Table, e entry, top int) bool {
 		r.top[i] = r.top[i-1]
 	}
 	r.top[i] = e
-	return len(r.top) == top
+	return true
 }
 
 // fill writes out the terms of the best.
@@ -371,7 +392,7 @@ func (t *Table) passes(s uint32, q *Query) code {
 	}
 	have := t.skills.of[t.skill[s]]
 	switch {
-	case t.away[s] != uint8(codePass):
+	case t.open[s] == awayGate:
 		return codePresence
 	case q.Only != "" && q.Only != t.ids[s]:
 		return codePinned
@@ -423,7 +444,7 @@ func (t *Table) Eligible(q *Query) (online, withRoom, suitable int) {
 	p.prepareCounts(t, q)
 	for s := range uint32(len(t.ids)) {
 		c := p.verdict(t, s)
-		if t.away[s] == uint8(codePass) {
+		if t.open[s] != awayGate {
 			online++
 		}
 		if c >= codeExcluded {

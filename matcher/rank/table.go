@@ -40,7 +40,6 @@ type Load struct {
 // at once, each with a Result of his own, while nobody changes it.
 type Table struct {
 	labels int
-	stride int     // labels + "no intent", rounded up to even
 	atMost float64 // the greatest lift of odds by the default weight
 
 	slots map[string]uint32
@@ -49,8 +48,8 @@ type Table struct {
 
 	// Per slot.
 	ids      []string
-	away     []uint8  // presence as a verdict: pass, or the filter that fails
 	gate     []uint32 // class of channels, languages and teams
+	open     []uint32 // gate while online, else awayGate
 	skill    []uint32 // class of skills
 	row      []uint32 // class of priors, with or without vector
 	chat     budget
@@ -65,19 +64,32 @@ type Table struct {
 	names    names     // of skills, languages, teams, channels
 	gates    classes[gate]
 	skills   classes[[]level]
-	rows     classes[struct{}]
-	base     []float64 // per row and stride: resolved at z = 0
-	best     []float64 // per row and stride: resolved at z = maxZ, or base without a vector
-	odds     []float64 // per row and stride
-	mass     []float64 // per row and stride: 1 where a skill serves the intent, else 0
+	rows     classes[[]served]
+	vectored []bool // per row
 	holders  map[uint32][]holder
 	scratch  []byte
-	loneRow  []float64
-	vectored []bool // per row
 }
 
-// budget is one kind of units per slot.
-type budget struct{ used, units []int32 }
+// budget is one kind of units per slot. A key stands for both numbers where they
+// are small, so that a query looks each pair up instead of computing it.
+type budget struct {
+	used, units []int32
+	key         []uint16
+}
+
+// set writes the numbers of a slot.
+func (b *budget) set(s uint32, used, units int32) {
+	b.used[s], b.units[s], b.key[s] = used, units, largeKey
+	if units <= maxKeyUnits {
+		b.key[s] = uint16(units*(maxKeyUnits+1) + min(used, units))
+	}
+}
+
+const (
+	maxKeyUnits = 32
+	largeKey    = (maxKeyUnits + 1) * (maxKeyUnits + 1)
+	awayGate    = 0 // the gate class of those who are not online
+)
 
 // limit caps the open conversations of one channel.
 type limit struct {
@@ -117,10 +129,10 @@ const (
 func NewTable(labels int) *Table {
 	labels = max(labels, 0)
 	t := &Table{
-		labels: labels, stride: (labels + 2) &^ 1, atMost: lift(DefaultWeights().Profile, maxZ),
+		labels: labels, atMost: lift(DefaultWeights().Profile, maxZ),
 		slots: map[string]uint32{}, names: names{}, holders: map[uint32][]holder{},
 	}
-	t.loneRow = make([]float64, t.stride)
+	t.gates.hold(nil) // awayGate, never released
 	return t
 }
 
@@ -142,11 +154,11 @@ func (t *Table) Put(a Agent, l Load) {
 	t.gate[s] = t.gateOf(a)
 	t.skill[s] = t.skillsOf(a)
 	t.row[s] = t.rowOf(a.Prior, has)
-	t.chat.units[s] = int32(min(max(a.Units, 0), maxUnits))
-	t.mail.units[s] = int32(min(max(a.Interruptible, 0), maxUnits))
+	t.chat.units[s] = units(a.Units)
+	t.mail.units[s] = units(a.Interruptible)
 	t.caps[s] = nil
 	for channel, most := range a.PerChannel {
-		t.caps[s] = append(t.caps[s], limit{channel: t.names.add(channel), most: int32(min(max(most, 0), maxUnits))})
+		t.caps[s] = append(t.caps[s], limit{channel: t.names.add(channel), most: units(most)})
 	}
 	slices.SortFunc(t.caps[s], func(a, b limit) int { return cmp.Compare(a.channel, b.channel) })
 	if len(t.caps[s]) > 0 {
@@ -165,12 +177,12 @@ func (t *Table) SetLoad(id string, l Load) bool {
 }
 
 func (t *Table) setLoad(s uint32, l Load) {
-	t.away[s] = uint8(codePass)
-	if l.Presence != usher.PresenceOnline {
-		t.away[s] = uint8(codePresence)
+	t.open[s] = awayGate
+	if l.Presence == usher.PresenceOnline {
+		t.open[s] = t.gate[s]
 	}
-	t.chat.used[s] = int32(min(max(l.Used, 0), maxUnits))
-	t.mail.used[s] = int32(min(max(l.UsedInterruptible, 0), maxUnits))
+	t.chat.set(s, units(l.Used), t.chat.units[s])
+	t.mail.set(s, units(l.UsedInterruptible), t.mail.units[s])
 	t.assigned[s] = neverAssigned
 	if !l.LastAssigned.IsZero() {
 		t.assigned[s] = l.LastAssigned.UnixNano()
@@ -201,12 +213,15 @@ func (t *Table) setLoad(s uint32, l Load) {
 			}
 			for i := range t.caps[s] {
 				if t.caps[s][i].channel == name {
-					t.caps[s][i].open = int32(min(max(open, 0), maxUnits))
+					t.caps[s][i].open = units(open)
 				}
 			}
 		}
 	}
 }
+
+// units brings a number of units within bounds.
+func units(n int) int32 { return int32(min(max(n, 0), maxUnits)) }
 
 // differs returns 1 if v is not 0.
 func differs(v float64) int {
@@ -235,14 +250,16 @@ func (t *Table) Remove(id string) bool {
 		t.slots[t.ids[last]] = s
 	}
 	drop(&t.ids, s)
-	drop(&t.away, s)
 	drop(&t.gate, s)
+	drop(&t.open, s)
 	drop(&t.skill, s)
 	drop(&t.row, s)
 	drop(&t.chat.used, s)
 	drop(&t.chat.units, s)
+	drop(&t.chat.key, s)
 	drop(&t.mail.used, s)
 	drop(&t.mail.units, s)
+	drop(&t.mail.key, s)
 	drop(&t.assigned, s)
 	drop(&t.idle, s)
 	drop(&t.slow, s)
@@ -272,12 +289,13 @@ func (t *Table) grow(id string) uint32 {
 	t.byID = slices.Insert(t.byID, at, s)
 	t.slots[id] = s
 	t.ids = append(t.ids, id)
-	t.away = append(t.away, uint8(codePresence))
-	t.gate = append(t.gate, 0)
+	t.gate = append(t.gate, awayGate)
+	t.open = append(t.open, awayGate)
 	t.skill = append(t.skill, 0)
 	t.row = append(t.row, 0)
-	t.chat.used, t.chat.units = append(t.chat.used, 0), append(t.chat.units, 0)
-	t.mail.used, t.mail.units = append(t.mail.used, 0), append(t.mail.units, 0)
+	for _, b := range []*budget{&t.chat, &t.mail} {
+		b.used, b.units, b.key = append(b.used, 0), append(b.units, 0), append(b.key, 0)
+	}
 	t.assigned = append(t.assigned, neverAssigned)
 	t.idle = append(t.idle, neverWorked)
 	t.slow = append(t.slow, 0)
@@ -346,49 +364,44 @@ func (t *Table) skillsOf(a Agent) uint32 {
 	return id
 }
 
-// rowOf returns the class of an agent's priors.
+// rowOf returns the class of an agent's priors. Labels without a skill are not
+// kept.
 func (t *Table) rowOf(prior []float64, vector bool) uint32 {
-	row := t.loneRow
-	for i := range row {
-		p := noSkill
-		if i < t.labels && i < len(prior) {
-			p = prior[i]
-		}
-		row[i] = odds(p)
-	}
 	key := t.scratch[:0]
-	for _, o := range row {
-		key = binary.LittleEndian.AppendUint64(key, math.Float64bits(o))
-	}
 	if vector {
 		key = append(key, 1)
+	}
+	for i, p := range prior[:min(len(prior), t.labels)] {
+		if o := odds(p); o != 1 {
+			key = binary.LittleEndian.AppendUint32(key, uint32(i))
+			key = binary.LittleEndian.AppendUint64(key, math.Float64bits(o))
+		}
 	}
 	t.scratch = key
 	id, fresh := t.rows.hold(key)
 	if !fresh {
 		return id
 	}
-	if need := (int(id) + 1) * t.stride; len(t.odds) < need {
-		more := make([]float64, t.stride)
-		t.odds, t.base, t.best = append(t.odds, more...), append(t.base, more...), append(t.best, more...)
-		t.mass = append(t.mass, more...)
+	if int(id) == len(t.vectored) {
 		t.vectored = append(t.vectored, false)
 	}
 	t.vectored[id] = vector
-	at := int(id) * t.stride
-	edge := odds(skilled)
-	for i, o := range row {
-		t.odds[at+i] = o
-		t.base[at+i] = resolved(o, 1)
-		t.best[at+i] = t.base[at+i]
+	row := t.rows.of[id][:0]
+	for i, p := range prior[:min(len(prior), t.labels)] {
+		o := odds(p)
+		if o == 1 {
+			continue
+		}
+		v := served{label: uint32(i), odds: o, base: resolved(o, 1), best: resolved(o, 1)}
 		if vector {
-			t.best[at+i] = resolved(o, t.atMost)
+			v.best = resolved(o, t.atMost)
 		}
-		t.mass[at+i] = 0
-		if o >= edge {
-			t.mass[at+i] = 1
+		if o >= odds(skilled) {
+			v.skill = 1
 		}
+		row = append(row, v)
 	}
+	t.rows.of[id] = row
 	return id
 }
 
