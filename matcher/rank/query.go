@@ -238,7 +238,7 @@ func (p *plan) values(t *Table, q *Query) {
 
 // intents writes the distribution.
 func (p *plan) intents(t *Table, q *Query) {
-	p.p = sized(p.p, t.labels)
+	p.p = sized(p.p, t.labels+1) // and one that is always 0, for short rows
 	clear(p.p)
 	var sum float64
 	for i := range min(t.labels, len(q.Intents)) {
@@ -528,15 +528,16 @@ func rho(need, units int32) float64 { return float64(need) / float64(max(units, 
 func (p *plan) rows(t *Table) {
 	p.fit = sized(p.fit, len(t.rows.of))
 	anybody := resolved(1, p.atMost)
-	for i, row := range t.rows.of {
+	usual := p.vectored && p.atMost == t.atMost
+	for i := range p.fit {
 		var q float64
-		switch {
+		switch b := &t.bests[i]; {
+		case usual && b.fits:
+			q = b.quality(p.p, anybody)
 		case !p.vectored || !t.vectored[i]:
-			q = qualityAtBase(p.p, row)
-		case p.atMost == t.atMost:
-			q = qualityAtBest(p.p, row, anybody)
-		default: // another weight of the cosine than the rows were made for
-			q = quality(p.p, row, p.atMost)
+			q = qualityAtBase(p.p, t.rows.of[i])
+		default: // a long row, or another weight of the cosine than rows are made for
+			q = quality(p.p, t.rows.of[i], p.atMost)
 		}
 		p.fit[i] = p.fitTerm(q)
 	}

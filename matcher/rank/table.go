@@ -65,7 +65,8 @@ type Table struct {
 	gates    classes[gate]
 	skills   classes[[]level]
 	rows     classes[[]served]
-	vectored []bool // per row
+	vectored []bool  // per row
+	bests    []bound // per row
 	holders  map[uint32][]holder
 	scratch  []byte
 }
@@ -383,7 +384,7 @@ func (t *Table) rowOf(prior []float64, vector bool) uint32 {
 		return id
 	}
 	if int(id) == len(t.vectored) {
-		t.vectored = append(t.vectored, false)
+		t.vectored, t.bests = append(t.vectored, false), append(t.bests, bound{})
 	}
 	t.vectored[id] = vector
 	row := t.rows.of[id][:0]
@@ -392,16 +393,24 @@ func (t *Table) rowOf(prior []float64, vector bool) uint32 {
 		if o == 1 {
 			continue
 		}
-		v := served{label: uint32(i), odds: o, base: resolved(o, 1), best: resolved(o, 1)}
-		if vector {
-			v.best = resolved(o, t.atMost)
-		}
+		v := served{label: uint32(i), odds: o, base: resolved(o, 1)}
 		if o >= odds(skilled) {
 			v.skill = 1
 		}
 		row = append(row, v)
 	}
 	t.rows.of[id] = row
+	t.bests[id] = bound{}
+	if vector && len(row) <= shortRow && t.labels <= math.MaxUint16 {
+		b := bound{fits: true}
+		for i := range b.labels {
+			b.labels[i] = uint16(t.labels)
+			if i < len(row) {
+				b.labels[i], b.best[i] = uint16(row[i].label), resolved(row[i].odds, t.atMost)
+			}
+		}
+		t.bests[id] = b
+	}
 	return id
 }
 
