@@ -221,6 +221,11 @@ func TestReplay(t *testing.T) {
 				t.Fatalf("input %d (%s): %v", n, in.Body.Kind(), faults)
 			}
 		}
+		if a.Changed() && n%7 == 0 {
+			if stranded := first.Stranded(a.Now); len(stranded) > 0 {
+				t.Fatalf("input %d (%s): %v", n, in.Body.Kind(), stranded)
+			}
+		}
 		if n%1000 == 999 { // a snapshot, as a store keeps it
 			snap, err := json.Marshal(second.Floor())
 			if err != nil {

@@ -94,6 +94,12 @@ func (s *State) queryFor(c *usher.Conversation, now time.Time) *rank.Query {
 		q.Vector = w.Vector.Match
 	}
 	q.Language, q.LanguageCertain = c.Language, c.Language != ""
+	if u := w.Understanding; u != nil {
+		q.Generalist = w.Generalist || u.Outcome == usher.OutcomeAbstain
+		if c.Language == "" { // not sure enough to insist, enough to prefer
+			q.Language, q.LanguageProbability = u.Language.Tag, u.Language.Probability
+		}
+	}
 	if w.History.LastAgent != "" {
 		q.Last, q.LastAge = w.History.LastAgent, max(now.Sub(w.History.LastAgentAt), 0)
 	}
@@ -131,12 +137,6 @@ func (s *State) selection(c *usher.Conversation) usher.Selection {
 // why nobody is asked now. s.ranking holds the ranking it was taken from.
 func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason string) {
 	w := &c.Work
-	if w.Target != "" {
-		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Target }); id != "" {
-			return id, usher.ReasonTransfer
-		}
-		w.Target = ""
-	}
 	if w.Pinned != "" && s.agents[w.Pinned] != nil {
 		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
 			if id == w.Customer.Dedicated {
@@ -258,7 +258,7 @@ func (s *State) tryPlace(c *usher.Conversation) {
 		return
 	}
 	w.AllExcluded = time.Time{}
-	if s.policy.Document().Offers.Mode == "auto" && reason != usher.ReasonTransfer {
+	if s.policy.Document().Offers.Mode == "auto" {
 		d := s.decide(c, string(usher.StateAssigned), reason)
 		s.give(c, s.agents[id], "", reason, "", d)
 		return
@@ -337,7 +337,7 @@ func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
 // enqueue makes c wait in its queue; its age goes on.
 func (s *State) enqueue(c *usher.Conversation) {
 	moved := c.Status != usher.StatusQueued
-	c.Status, c.AgentID = usher.StatusQueued, ""
+	c.Status, c.AgentID, c.Work.Target = usher.StatusQueued, "", ""
 	if c.WaitingSince == nil {
 		now := s.tx.now
 		c.WaitingSince = &now

@@ -167,6 +167,9 @@ func (w *world) check(where string) {
 	for _, fault := range invariants(w.s.Floor()) {
 		w.t.Errorf("%s: %s", where, fault)
 	}
+	for _, stranded := range w.s.Stranded(w.now) {
+		w.t.Errorf("%s: %s", where, stranded)
+	}
 	for _, c := range w.all {
 		for _, d := range c.Decisions {
 			for _, cand := range d.Candidates {
