@@ -131,8 +131,8 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{commandName(c), err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.serveCommand(),
-		a.configCommand(), a.versionCommand(),
+		a.serveCommand(), a.demoCommand(), a.understandCommand(), a.matchCommand(), a.policyCommand(), a.keysCommand(),
+		a.decisionsCommand(), a.evalCommand(), a.configCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -36,6 +36,7 @@ type node struct {
 	hub        *feed.Hub
 	dispatcher *matcher.Dispatcher
 	parts      parts
+	admin      string // URL of metrics and profiles; "" = closed
 
 	stopping context.Context //nolint:containedctx // ends when the node is told to stop: readiness follows it
 }
@@ -192,6 +193,7 @@ func (n *node) front(ctx context.Context, g *errgroup.Group, work context.Contex
 		if err != nil {
 			return fmt.Errorf("listen on admin address: %w", err)
 		}
+		n.admin = "http://" + ln.Addr().String()
 		n.log.InfoContext(ctx, "admin", slog.String("addr", ln.Addr().String()))
 		g.Go(func() error { return serveAdmin(work, ln, telemetry.Admin(n.metrics, n.level), n.log) })
 	}

@@ -23,7 +23,7 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.serve(c.Context(), cfg, func(_ context.Context, n *node, url string) error {
+			return a.serve(c.Context(), cfg, func(n *node, url string) error {
 				if err := a.firstKey(c.Context(), n); err != nil {
 					return err
 				}
@@ -37,7 +37,7 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 // serve runs a node until ctx ends. ready is called once it takes requests.
-func (a *app) serve(ctx context.Context, cfg config.Config, ready func(ctx context.Context, n *node, url string) error) error {
+func (a *app) serve(ctx context.Context, cfg config.Config, ready func(n *node, url string) error) error {
 	level := new(slog.LevelVar)
 	l, err := cfg.Level()
 	if err != nil {
@@ -49,7 +49,7 @@ func (a *app) serve(ctx context.Context, cfg config.Config, ready func(ctx conte
 	if err != nil {
 		return err
 	}
-	err = n.serve(ctx, func(url string) error { return ready(ctx, n, url) })
+	err = n.serve(ctx, func(url string) error { return ready(n, url) })
 	err = errors.Join(err, n.close())
 	if err == nil {
 		log.InfoContext(ctx, "stopped")

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"usher"
+	"usher/api"
+)
+
+//go:embed demo/team.json demo/policy.json demo/customers.json demo/traffic.jsonl
+var demoFiles embed.FS
+
+func (a *app) demoCommand() *cobra.Command {
+	var every time.Duration
+	c := &cobra.Command{
+		Use: "demo", Short: "Serve a shop's floor: a team of twelve, a policy and traffic in two languages", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), every) },
+	}
+	c.Flags().DurationVar(&every, "every", 1500*time.Millisecond, "time between two customers' messages")
+	a.settings(c)
+	return c
+}
+
+// demo serves data/demo and plays customers and agents against it, through the API.
+func (a *app) demo(ctx context.Context, every time.Duration) error {
+	for name, v := range map[string]string{"data": "data/demo", "admin-addr": "127.0.0.1:0"} {
+		if _, given := a.flags[name]; !given {
+			a.flags[name] = v
+		}
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	clients := make(chan *api.Client, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := a.serve(ctx, cfg, func(n *node, url string) error {
+			secret, err := demoKey(ctx, n)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "usher ready %s\n", url)
+			a.tellDemo(url, n.admin, secret)
+			clients <- api.NewClient(url, secret)
+			return nil
+		})
+		if err == nil && ctx.Err() == nil {
+			err = errors.New("the server stopped")
+		}
+		return err
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case client := <-clients:
+			if err := loadDemo(ctx, client); err != nil {
+				return ignoreEnd(ctx, err)
+			}
+			return ignoreEnd(ctx, play(ctx, client, every, a.stdout))
+		}
+	})
+	return g.Wait()
+}
+
+// ignoreEnd drops an error that only says that ctx has ended.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// demoKey makes this run's admin key; those of earlier runs end.
+func demoKey(ctx context.Context, n *node) (string, error) {
+	keys, err := n.db.Keys(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read keys: %w", err)
+	}
+	for _, k := range keys {
+		if k.Name == "demo" {
+			if err := n.db.DeleteKey(ctx, k.ID); err != nil {
+				return "", fmt.Errorf("delete key of an earlier demo: %w", err)
+			}
+		}
+	}
+	k, secret := api.NewKey("demo", []string{usher.ScopeAdmin}, newID)
+	if err := n.db.PutKey(ctx, k); err != nil {
+		return "", fmt.Errorf("make demo key: %w", err)
+	}
+	return secret, nil
+}
+
+func (a *app) tellDemo(url, admin, secret string) {
+	fmt.Fprintf(a.stdout, `
+  The floor of a web shop: twelve agents, four skill groups, Chinese and English.
+  Below, each customer's message and where it went. Ctrl-C stops.
+
+  In another terminal:
+
+    export USHER=%s KEY=%s
+
+    # a message in, the right agent out, and why
+    curl -s $USHER/v1/messages -H "Authorization: Bearer $KEY" -d '{"channel":"web","text":"我上周退的水壶，钱怎么还没到账"}'
+    # who would take it, with every term of every score; nothing is stored
+    curl -s $USHER/v1/match -H "Authorization: Bearer $KEY" -d '{"text":"the app crashes when I open it"}'
+    # the floor now; what happens, as it happens
+    curl -s $USHER/v1/live -H "Authorization: Bearer $KEY"
+    curl -sN $USHER/v1/events -H "Authorization: Bearer $KEY"
+    # the policy, and the whole surface
+    curl -s $USHER/v1/policy -H "Authorization: Bearer $KEY"
+    curl -s $USHER/v1/openapi.yaml
+    # for operators
+    curl -s %s/metrics
+
+`, url, secret, admin)
+}
+
+// demoCustomer is a customer of the demo: what a PUT takes, and a manual tier.
+type demoCustomer struct {
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	Identities []usher.Identity `json:"identities"`
+	Attributes map[string]any   `json:"attributes"`
+	Tags       []string         `json:"tags"`
+	Language   string           `json:"language"`
+	CRMTier    string           `json:"crm_tier"`
+	Manual     *usher.TierEntry `json:"manual"`
+}
+
+// loadDemo puts team, customers and policy through the API.
+func loadDemo(ctx context.Context, c *api.Client) error {
+	var team []map[string]any
+	if err := demoJSON("team.json", &team); err != nil {
+		return err
+	}
+	for _, agent := range team {
+		id, _ := agent["id"].(string)
+		delete(agent, "id")
+		if err := c.Do(ctx, http.MethodPut, "/v1/agents/"+url.PathEscape(id), agent, nil); err != nil {
+			return fmt.Errorf("put agent %s: %w", id, err)
+		}
+	}
+	var customers []demoCustomer
+	if err := demoJSON("customers.json", &customers); err != nil {
+		return err
+	}
+	for _, cu := range customers {
+		path := "/v1/customers/" + url.PathEscape(cu.ID)
+		body := map[string]any{"name": cu.Name, "identities": cu.Identities, "attributes": cu.Attributes, "tags": cu.Tags, "language": cu.Language}
+		if cu.CRMTier != "" {
+			body["tier"] = cu.CRMTier
+		}
+		if err := c.Do(ctx, http.MethodPut, path, body, nil); err != nil {
+			return fmt.Errorf("put customer %s: %w", cu.ID, err)
+		}
+		if cu.Manual != nil {
+			entry := map[string]any{"tier": cu.Manual.Tier, "reason": cu.Manual.Reason, "expires_at": cu.Manual.ExpiresAt}
+			if err := c.Do(ctx, http.MethodPut, path+"/tier", entry, nil); err != nil {
+				return fmt.Errorf("set tier of customer %s: %w", cu.ID, err)
+			}
+		}
+	}
+	if err := publishDemo(ctx, c); err != nil {
+		return err
+	}
+	return online(ctx, c)
+}
+
+// publishDemo publishes the demo's policy over the default one, once.
+func publishDemo(ctx context.Context, c *api.Client) error {
+	const note = "demo"
+	v, err := c.Policy(ctx)
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	if v.Note == note {
+		return nil
+	}
+	doc, err := demoFiles.ReadFile("demo/policy.json")
+	if err != nil {
+		return fmt.Errorf("read demo policy: %w", err)
+	}
+	if err := c.Publish(ctx, doc, note); err != nil {
+		return fmt.Errorf("publish demo policy: %w", err)
+	}
+	return nil
+}
+
+// online brings every agent online who is not.
+func online(ctx context.Context, c *api.Client) error {
+	live, err := c.Live(ctx)
+	if err != nil {
+		return fmt.Errorf("read floor: %w", err)
+	}
+	for _, agent := range live.Agents {
+		if agent.Presence == usher.PresenceOnline {
+			continue
+		}
+		err := c.Do(ctx, http.MethodPut, "/v1/agents/"+url.PathEscape(agent.ID)+"/presence", map[string]any{"presence": usher.PresenceOnline}, nil)
+		if err != nil {
+			return fmt.Errorf("bring agent %s online: %w", agent.ID, err)
+		}
+	}
+	return nil
+}
+
+func demoJSON(name string, out any) error {
+	raw, err := demoFiles.ReadFile("demo/" + name)
+	if err != nil {
+		return fmt.Errorf("read demo: %w", err)
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("read demo %s: %w", name, err)
+	}
+	return nil
+}
+
+// line is one message of the demo's traffic.
+type line struct {
+	Lang     string `json:"lang"`
+	Text     string `json:"text"`
+	Channel  string `json:"channel"`
+	Customer struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"customer"`
+}
+
+func demoTraffic() ([]line, error) {
+	raw, err := demoFiles.ReadFile("demo/traffic.jsonl")
+	if err != nil {
+		return nil, fmt.Errorf("read demo: %w", err)
+	}
+	var all []line
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	for lines.Scan() {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return nil, fmt.Errorf("read demo traffic: %w", err)
+		}
+		all = append(all, l)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read demo traffic: %w", err)
+	}
+	return all, nil
+}
