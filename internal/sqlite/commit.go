@@ -155,7 +155,7 @@ func gather[T any](cs []usher.Change, of func(*usher.Change) []T, key func(*T) s
 // (an offer no longer pending, an assignment that ended, an identity) come
 // before those that may take it.
 func (b *batch) fill(cs []usher.Change) error {
-	return errors.Join(b.log(cs), b.customers(cs), b.work(cs), b.agents(cs), b.documents(cs))
+	return errors.Join(b.log(cs), b.customers(cs), b.work(cs), b.receipts(cs), b.agents(cs), b.documents(cs))
 }
 
 // log adds the journal and the events.
@@ -188,6 +188,28 @@ func (b *batch) log(cs []usher.Change) error {
 				csat = coalesce(excluded.csat, csat), at = excluded.at`,
 				o.ConversationID, boolOrNull(o.Resolved), intOrNull(o.CSAT), nanos(c.Now))
 		}
+	}
+	return nil
+}
+
+// receipts adds what platforms said of messages: the floor does not keep those.
+func (b *batch) receipts(cs []usher.Change) error {
+	for i := range cs {
+		r, ok := cs[i].Input.Body.(usher.Receipt)
+		if !ok || cs[i].Result.Err != nil {
+			continue
+		}
+		d, err := encode(usher.Delivery{State: r.State, At: cs[i].Now, Error: r.Error})
+		if err != nil {
+			return err
+		}
+		b.add(`UPDATE messages SET doc = json_set(doc, '$.delivery', json(?)) WHERE id = ?`, d, r.MessageID)
+		sent := r.State
+		if sent == "delivered" { // the outbox has done its part
+			sent = "accepted"
+		}
+		b.add(`UPDATE outbox SET state = ?1, doc = json_set(doc, '$.state', ?1) WHERE id = ?2 AND ?1 IN ('accepted', 'failed', 'unknown')`,
+			sent, r.MessageID)
 	}
 	return nil
 }
