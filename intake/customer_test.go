@@ -13,8 +13,6 @@ import (
 	"usher/intake"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestPutReplacesWhatIsTheClients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -32,8 +30,8 @@ func TestPutReplacesWhatIsTheClients(t *testing.T) {
 		return got, created
 	}
 	got, created := put(intake.CustomerChange{
-		Replace: true, Name: ptr("王总"), Identities: []usher.Identity{{Kind: "phone", Value: "1"}}, Tier: ptr("vip"),
-		Tags: []string{"press"}, Language: ptr("zh"), Attributes: map[string]any{"dedicated_agent": "li", "orders_12m": 2.0},
+		Replace: true, Name: new("王总"), Identities: []usher.Identity{{Kind: "phone", Value: "1"}}, Tier: new("vip"),
+		Tags: []string{"press"}, Language: new("zh"), Attributes: map[string]any{"dedicated_agent": "li", "orders_12m": 2.0},
 	})
 	if !created || got.Version != 1 || got.CRMTier != "vip" || got.Dedicated() != "li" || got.Value == nil || got.Anonymous {
 		t.Errorf("created %t: %+v", created, got)
@@ -48,7 +46,7 @@ func TestPutReplacesWhatIsTheClients(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"dedicated_agent": "li", "city": "x"}, got.Attributes); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
-	got, _ = put(intake.CustomerChange{Replace: true, Name: ptr("B")})
+	got, _ = put(intake.CustomerChange{Replace: true, Name: new("B")})
 	if got.Name != "B" || len(got.Identities) != 0 || len(got.Tags) != 0 || got.Language != "" || len(got.Attributes) != 0 {
 		t.Errorf("a replacement leaves something behind: %+v", got)
 	}
@@ -58,7 +56,7 @@ func TestPutReplacesWhatIsTheClients(t *testing.T) {
 	if got.Identities == nil || got.Tags == nil || got.Attributes == nil {
 		t.Error("a list is null")
 	}
-	if got, _ = put(intake.CustomerChange{Tier: ptr("")}); got.CRMTier != "" {
+	if got, _ = put(intake.CustomerChange{Tier: new("")}); got.CRMTier != "" {
 		t.Errorf("the CRM's tier stays %q", got.CRMTier)
 	}
 }
@@ -77,8 +75,12 @@ func TestPutIsRefused(t *testing.T) {
 		want   []string
 	}{
 		{"another's identity", intake.CustomerChange{ID: "b", Identities: []usher.Identity{user("b"), user("a")}}, usher.Conflict, "identities[1]", []string{}},
-		{"faults", intake.CustomerChange{Tier: ptr("gold"), Tags: []string{" "}, Attributes: map[string]any{"orders_12m": true}}, usher.InvalidArgument, "id",
-			[]string{"id required", "attributes.orders_12m wrong_type", "tags[0] required", "tier invalid_value"}},
+		{
+			"faults",
+			intake.CustomerChange{Tier: new("gold"), Tags: []string{" "}, Attributes: map[string]any{"orders_12m": true}},
+			usher.InvalidArgument, "id",
+			[]string{"id required", "attributes.orders_12m wrong_type", "tags[0] required", "tier invalid_value"},
+		},
 		{"stale", intake.CustomerChange{ID: "a", Matches: func(v int) bool { return v == 7 }}, usher.Stale, "", []string{}},
 		{"not there", intake.CustomerChange{ID: "c", Matches: func(v int) bool { return v != 0 }}, usher.Stale, "", []string{}},
 	} {

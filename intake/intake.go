@@ -120,8 +120,12 @@ func (c Config) Validate() error {
 		name    string
 		missing bool
 	}{
-		{"Reader", c.Reader == nil}, {"Models", c.Models == nil}, {"Door", c.Door == nil},
-		{"Rules", c.Rules == nil}, {"NewID", c.NewID == nil}, {"Now", c.Now == nil},
+		{"Reader", c.Reader == nil},
+		{"Models", c.Models == nil},
+		{"Door", c.Door == nil},
+		{"Rules", c.Rules == nil},
+		{"NewID", c.NewID == nil},
+		{"Now", c.Now == nil},
 	} {
 		if part.missing {
 			errs = append(errs, fmt.Errorf("intake needs %s", part.name))

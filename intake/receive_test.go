@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,13 +33,24 @@ func TestEveryFaultIsTold(t *testing.T) {
 		{"unknown channel", intake.Request{Channel: "fax", Text: "x"}, usher.NotFound, "channel", []string{}},
 		{"unknown conversation", intake.Request{Channel: "web", Text: "x", ConversationID: "conv_0"}, usher.NotFound, "conversation_id", []string{}},
 		{"unknown choice", intake.Request{Channel: "web", Text: "x", Choice: "tea"}, usher.InvalidArgument, "choice", []string{"choice invalid_value"}},
-		{"ids", intake.Request{Channel: "web", Text: "x", ExternalID: "a\nb", Customer: intake.RequestCustomer{ID: strings.Repeat("x", 300)}},
-			usher.InvalidArgument, "external_id", []string{"external_id invalid_value", "customer.id out_of_range"}},
-		{"identities", intake.Request{Channel: "web", Text: "x", Customer: from(usher.Identity{Kind: " "}, usher.Identity{Kind: "a:b", Value: "x"})},
+		{
+			"ids",
+			intake.Request{Channel: "web", Text: "x", ExternalID: "a\nb", Customer: intake.RequestCustomer{ID: strings.Repeat("x", 300)}},
+			usher.InvalidArgument, "external_id",
+			[]string{"external_id invalid_value", "customer.id out_of_range"},
+		},
+		{
+			"identities",
+			intake.Request{Channel: "web", Text: "x", Customer: from(usher.Identity{Kind: " "}, usher.Identity{Kind: "a:b", Value: "x"})},
 			usher.InvalidArgument, "customer.identities[0].kind",
-			[]string{"customer.identities[0].kind required", "customer.identities[0].value required", "customer.identities[1].kind invalid_value"}},
-		{"attachments", intake.Request{Channel: "web", Attachments: []usher.Attachment{{Name: "x"}, {URL: "u", Size: -1}}},
-			usher.InvalidArgument, "attachments[0]", []string{"attachments[0] required", "attachments[1].size out_of_range"}},
+			[]string{"customer.identities[0].kind required", "customer.identities[0].value required", "customer.identities[1].kind invalid_value"},
+		},
+		{
+			"attachments",
+			intake.Request{Channel: "web", Attachments: []usher.Attachment{{Name: "x"}, {URL: "u", Size: -1}}},
+			usher.InvalidArgument, "attachments[0]",
+			[]string{"attachments[0] required", "attachments[1].size out_of_range"},
+		},
 		{"attributes", intake.Request{Channel: "web", Text: "x", Customer: intake.RequestCustomer{Attributes: map[string]any{
 			"first_order_at": "yesterday", "last_order_at": 7.0, "orders_12m": "3", "spend_12m": -1.0, "currency": 1.0,
 			"returns_12m": 1.5, "complaints_12m": nil, "dedicated_agent": true, "anything": []any{1.0},
@@ -522,7 +534,7 @@ func TestRaceForOneExternalID(t *testing.T) {
 	together(len(answers), func(i int) {
 		var err error
 		answers[i], err = w.desk.Receive(t.Context(), key(), intake.Request{
-			Channel: "web", Text: "refund", ExternalID: "e", Customer: from(user(fmt.Sprint(i % 8))),
+			Channel: "web", Text: "refund", ExternalID: "e", Customer: from(user(strconv.Itoa(i % 8))),
 		})
 		if err != nil {
 			t.Error(err)
@@ -574,7 +586,7 @@ func TestRaceByManyNames(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		req := intake.Request{Channel: "web", Text: fmt.Sprintf("refund %d", i), ExternalID: fmt.Sprint(i / 2), Customer: who}
+		req := intake.Request{Channel: "web", Text: fmt.Sprintf("refund %d", i), ExternalID: strconv.Itoa(i / 2), Customer: who}
 		if _, err := w.desk.Receive(t.Context(), key(), req); err != nil {
 			t.Error(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ import (
 type world struct {
 	desk   *intake.Desk
 	models *models
-	t      testing.TB
+	t      *testing.T
 
 	mu       sync.Mutex
 	floor    *floor.State
@@ -62,7 +63,7 @@ func bundle() usher.Bundle {
 	return b
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC),
@@ -417,7 +418,7 @@ func (w *world) refused(by usher.Principal, req intake.Request) *usher.Error {
 	messages, customers := len(w.messages), len(w.customer)
 	w.mu.Unlock()
 	_, err := w.desk.Receive(w.t.Context(), by, req)
-	e, ok := err.(*usher.Error)
+	e, ok := errors.AsType[*usher.Error](err)
 	if !ok {
 		w.t.Fatalf("the message is answered with %v, want a typed error", err)
 	}

@@ -74,14 +74,18 @@ func (f *field) operators() []string {
 	case kindTags:
 		return []string{"contains_any", "contains_none", "known", "unknown"}
 	default:
-		return []string{"eq", "ne", "in", "not_in", "at_least", "at_most", "contains_any", "contains_none",
-			"matches", "known", "unknown"}
+		return []string{
+			"eq", "ne", "in", "not_in", "at_least", "at_most", "contains_any", "contains_none",
+			"matches", "known", "unknown",
+		}
 	}
 }
 
 func allOperators() []string {
-	return []string{"eq", "ne", "in", "not_in", "at_least", "at_most", "contains_any", "contains_none",
-		"list_any", "matches", "known", "unknown"}
+	return []string{
+		"eq", "ne", "in", "not_in", "at_least", "at_most", "contains_any", "contains_none",
+		"list_any", "matches", "known", "unknown",
+	}
 }
 
 // fields returns every field with a fixed name.
@@ -769,17 +773,17 @@ func (v *validator) equalAttribute(path string, c *usher.Condition, with func(fu
 		if n, ok := number(x); ok {
 			x = n
 		}
-		comparable := false
+		typed := false
 		for _, w := range want {
 			if kindOfOperand(w) != kindOfOperand(x) {
 				continue
 			}
-			comparable = true
+			typed = true
 			if w == x {
 				return among, nil
 			}
 		}
-		if !comparable {
+		if !typed {
 			return false, wrong(x, kindOfOperand(want[0]))
 		}
 		return !among, nil

@@ -71,8 +71,7 @@ type entries struct {
 func parse(raw []byte) (any, error) {
 	var whole json.RawMessage
 	if err := json.Unmarshal(raw, &whole); err != nil {
-		var s *json.SyntaxError
-		if errors.As(err, &s) {
+		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 			before := raw[:min(int(s.Offset), len(raw))]
 			line := 1 + bytes.Count(before, []byte("\n"))
 			return nil, fmt.Errorf("not JSON: line %d, byte %d: %w", line, len(before)-1-bytes.LastIndexByte(before, '\n'), s)

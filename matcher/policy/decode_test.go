@@ -76,10 +76,13 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 			"rules[1].then.dedicated.wait_s out_of_range", "rules[1].then.require[0].name missing",
 			"rules[1].then.require[0].level out_of_range", "rules[1].then.tags[0] missing", "rules[1].then.block.reason missing",
 		}},
-		{"no reference faults into a part that could not be read",
-			`{"rules":[{"id":"a","then":{"queue":"x"}}],"queues":[{"id":7}],"fallback":{"queue":"y"}}`, []string{
+		{
+			"no reference faults into a part that could not be read",
+			`{"rules":[{"id":"a","then":{"queue":"x"}}],"queues":[{"id":7}],"fallback":{"queue":"y"}}`,
+			[]string{
 				"queues[0].id wrong_type",
-			}},
+			},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

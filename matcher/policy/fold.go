@@ -25,7 +25,7 @@ func Fold(s string) string {
 			continue
 		}
 		r = unicode.ToLower(simplify(r))
-		if space && last != 0 && !(unspaced(last) && unspaced(r)) {
+		if space && last != 0 && (!unspaced(last) || !unspaced(r)) {
 			b.WriteByte(' ')
 		}
 		b.WriteRune(r)
@@ -132,7 +132,9 @@ func foldAll(in []string) []string {
 // with thousands of phrases hardly one has to be searched for.
 type pairs [1 << 10]uint64
 
-func pair(a, b rune) uint16 { return uint16((uint32(a)*0x9E3779B1 ^ uint32(b)*0x85EBCA6B) >> 16) }
+func pair(a, b rune) uint16 {
+	return uint16((uint64(a)*0x9E3779B97F4A7C15 + uint64(b)*0xC2B2AE3D27D4EB4F) >> 48) //nolint:gosec // a character of a text is never negative
+}
 
 // fill makes p the pairs of a folded text.
 func (p *pairs) fill(folded string) {
@@ -239,8 +241,9 @@ func find(text, phrase string, from int) int {
 		at := from + i
 		before, _ := utf8.DecodeLastRuneInString(text[:at])
 		after, _ := utf8.DecodeRuneInString(text[at+len(phrase):])
-		if !(at > 0 && inWord(first) && inWord(before)) &&
-			!(at+len(phrase) < len(text) && inWord(last) && inWord(after)) {
+		begins := at == 0 || !inWord(first) || !inWord(before)
+		ends := at+len(phrase) == len(text) || !inWord(last) || !inWord(after)
+		if begins && ends {
 			return at
 		}
 		from = at + 1
