@@ -132,7 +132,7 @@ func (a *app) command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.understandCommand(), a.matchCommand(), a.policyCommand(), a.keysCommand(),
-		a.decisionsCommand(), a.evalCommand(), a.configCommand(), a.versionCommand(),
+		a.decisionsCommand(), a.evalCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
 	)
 	return root
 }
