@@ -74,6 +74,7 @@ type served struct {
 	label uint32
 	odds  float64 // at z = 0
 	base  float64 // resolved at z = 0
+	best  float64 // resolved at z = maxZ by the default weight
 	skill float64 // 1 if a skill serves it, else 0
 }
 
@@ -92,7 +93,7 @@ func quality(p []float64, row []served, e float64) float64 {
 
 // shortRow is how many intents a row may serve to be bounded without a look at
 // memory elsewhere.
-const shortRow = 4
+const shortRow = 6
 
 // bound is what bounding a row with a vector needs, in one place: the same
 // numbers as in its served ones, the rest of the places empty.
@@ -105,9 +106,25 @@ type bound struct {
 // quality is the quality of the row at the greatest lift that rows are made for;
 // anybody is what odds of 1 resolve there.
 func (b *bound) quality(p []float64, anybody float64) float64 {
-	p0, p1, p2, p3 := p[b.labels[0]], p[b.labels[1]], p[b.labels[2]], p[b.labels[3]]
-	sum := float64(p0*b.best[0]) + float64(p1*b.best[1]) + float64(p2*b.best[2]) + float64(p3*b.best[3])
-	rest := 1 - p0 - p1 - p2 - p3
+	var sum float64
+	rest := 1.0
+	for i := range shortRow {
+		w := p[b.labels[i]]
+		rest -= w
+		sum += float64(w * b.best[i])
+	}
+	return sum + float64(max(rest, 0)*anybody)
+}
+
+// qualityAtBest is bound.quality for a row of any length.
+func qualityAtBest(p []float64, row []served, anybody float64) float64 {
+	var sum float64
+	rest := 1.0
+	for i := range row {
+		w := p[row[i].label]
+		rest -= w
+		sum += float64(w * row[i].best)
+	}
 	return sum + float64(max(rest, 0)*anybody)
 }
 

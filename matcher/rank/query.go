@@ -170,8 +170,8 @@ type plan struct {
 	special []uint32 // slots with a mark that is scored
 	marked  bool     // some mark filters
 
-	// By budget key: the capacity verdict and the load term of this conversation.
-	room      [largeKey + 1]uint8
+	// By budget key: 1 if there is no room, and the load term of this conversation.
+	full      [largeKey + 1]uint8
 	loads     [largeKey + 1]usher.Micro
 	loadsFor  float64 // weight and units that they were made for
 	unitsFor  int32
@@ -507,9 +507,9 @@ func (p *plan) tabulate() {
 	for units := range int32(maxKeyUnits + 1) {
 		for used := range units + 1 {
 			key := units*(maxKeyUnits+1) + used
-			p.room[key], p.loads[key] = uint8(codeCapacity), 0
+			p.full[key], p.loads[key] = 1, 0
 			if need := used + p.units; need <= units {
-				p.room[key], p.loads[key] = uint8(codePass), p.loadOf(need, units)
+				p.full[key], p.loads[key] = 0, p.loadOf(need, units)
 			}
 		}
 	}
@@ -536,7 +536,9 @@ func (p *plan) rows(t *Table) {
 			q = b.quality(p.p, anybody)
 		case !p.vectored || !t.vectored[i]:
 			q = qualityAtBase(p.p, t.rows.of[i])
-		default: // a long row, or another weight of the cosine than rows are made for
+		case usual: // a long row
+			q = qualityAtBest(p.p, t.rows.of[i], anybody)
+		default: // another weight of the cosine than rows are made for
 			q = quality(p.p, t.rows.of[i], p.atMost)
 		}
 		p.fit[i] = p.fitTerm(q)
@@ -561,14 +563,14 @@ func (p *plan) verdict(t *Table, s uint32) code {
 	if p.skilled {
 		c = min(c, p.skill[t.skill[s]])
 	}
-	if p.full(s) {
+	if p.lacks(s) {
 		c = min(c, uint8(codeCapacity))
 	}
 	return code(c)
 }
 
-// full reports whether s has no room.
-func (p *plan) full(s uint32) bool { return p.load.used[s]+p.units > p.load.units[s] }
+// lacks reports whether s has no room.
+func (p *plan) lacks(s uint32) bool { return p.load.used[s]+p.units > p.load.units[s] }
 
 // quality returns q of one slot and the standardised cosine behind it.
 func (p *plan) quality(t *Table, s uint32) (q, z float64) {

@@ -188,18 +188,19 @@ func (r *Result) filter(t *Table) {
 	open, key, verdict, out, gates := t.open[:n], p.load.key[:n], r.verdict[:n], r.passed[:n], p.gate
 	for s := range n {
 		k := key[s]
-		room := p.room[min(k, largeKey)]
-		if k == largeKey {
-			room = uint8(codePass)
-			if p.full(uint32(s)) {
-				room = uint8(codeCapacity)
-			}
+		full := p.full[min(k, largeKey)]
+		if k == largeKey && p.lacks(uint32(s)) {
+			full = 1
 		}
-		c := min(gates[open[s]], room)
+		// One less than pass is capacity: bits in place of branches, which
+		// would be guesses.
+		c := gates[open[s]]
+		suits := (c + 16 - uint8(codePass)) >> 4 // 1 for codePass
+		c -= suits & full
 		verdict[s] = c
 		failed[c&15]++
 		out[passed] = uint32(s)
-		passed += int((c + 16 - uint8(codePass)) >> 4) // 1 for codePass; a branch would be a guess
+		passed += int(suits &^ full)
 	}
 	r.passed = out[:passed]
 	copy(r.failed[:], failed[:])

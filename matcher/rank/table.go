@@ -393,7 +393,7 @@ func (t *Table) rowOf(prior []float64, vector bool) uint32 {
 		if o == 1 {
 			continue
 		}
-		v := served{label: uint32(i), odds: o, base: resolved(o, 1)}
+		v := served{label: uint32(i), odds: o, base: resolved(o, 1), best: resolved(o, t.atMost)}
 		if o >= odds(skilled) {
 			v.skill = 1
 		}
@@ -406,7 +406,7 @@ func (t *Table) rowOf(prior []float64, vector bool) uint32 {
 		for i := range b.labels {
 			b.labels[i] = uint16(t.labels)
 			if i < len(row) {
-				b.labels[i], b.best[i] = uint16(row[i].label), resolved(row[i].odds, t.atMost)
+				b.labels[i], b.best[i] = uint16(row[i].label), row[i].best
 			}
 		}
 		t.bests[id] = b
