@@ -215,6 +215,9 @@ func (l *loop) run(ctx context.Context) {
 			l.listen()
 		case err := <-l.committed:
 			l.landed(work, err)
+			if l.state != nil {
+				l.drain() // those just answered and those who waited share a commit
+			}
 		case err := <-l.snapshots:
 			l.written(err)
 		case <-done:
