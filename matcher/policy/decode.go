@@ -232,10 +232,8 @@ func (d *decoder) whole(path string, v any) int {
 // document, so a zero that was written must be told here.
 func (o object) count(name string) int {
 	n := o.whole(name, 0)
-	if n == 0 && o.has(name) && len(o.fields) > 0 {
-		if _, ok := o.fields[name].(json.Number); ok && !o.d.faulty(join(o.path, name)) {
-			o.d.fault(join(o.path, name), FaultRange, "", "must be at least 1")
-		}
+	if path := join(o.path, name); n == 0 && o.has(name) && !o.d.faulty(path) {
+		o.d.fault(path, FaultRange, "", "must be at least 1")
 	}
 	return n
 }

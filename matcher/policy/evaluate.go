@@ -134,41 +134,41 @@ func (c *Compiled) Evaluate(f *Facts) Effects {
 func (e *Effects) add(r *rule) string {
 	then := r.then // what is left of it when earlier rules have set the rest
 	shadowed := false
-	drop := func(given, set bool) bool {
+	first := func(given, set bool) bool { // given, and not set by an earlier rule
 		shadowed = shadowed || given && set
 		return given && !set
 	}
-	if drop(then.Block != nil, e.Blocked) {
+	if first(then.Block != nil, e.Blocked) {
 		e.Blocked, e.Block = true, then.Block.Reason
 	} else {
 		then.Block = nil
 	}
-	if drop(then.Queue != "", e.Queue != "") {
+	if first(then.Queue != "", e.Queue != "") {
 		e.Queue, e.QueueRule = then.Queue, r.id
 	} else {
 		then.Queue = ""
 	}
-	if drop(then.Agent != "", e.Agent != "") {
+	if first(then.Agent != "", e.Agent != "") {
 		e.Agent, e.AgentRule = then.Agent, r.id
 	} else {
 		then.Agent = ""
 	}
-	if drop(then.Team != "", e.Team != "") {
+	if first(then.Team != "", e.Team != "") {
 		e.Team = then.Team
 	} else {
 		then.Team = ""
 	}
-	if drop(then.Dedicated != nil, e.Dedicated != nil) {
+	if first(then.Dedicated != nil, e.Dedicated != nil) {
 		e.Dedicated = then.Dedicated
 	} else {
 		then.Dedicated = nil
 	}
-	if drop(then.BotFirst, e.BotFirst) {
+	if first(then.BotFirst, e.BotFirst) {
 		e.BotFirst = true
 	} else {
 		then.BotFirst = false
 	}
-	if drop(then.HeadStartS != 0, e.HeadStartS >= then.HeadStartS) {
+	if first(then.HeadStartS != 0, e.HeadStartS >= then.HeadStartS) {
 		e.HeadStartS = then.HeadStartS
 	} else {
 		then.HeadStartS = 0
