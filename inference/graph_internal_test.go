@@ -35,7 +35,7 @@ func smallGraph(t *testing.T) (*graph, []models.Tensor, []models.Tensor) {
 		{Name: "embedding", Type: "float32", Shape: []models.Dim{-1, 16}},
 		{Name: "match", Type: "float32", Shape: []models.Dim{-1, 64}},
 	}
-	g, err := openGraph("testdata/models/small/1.0.0/model.onnx", in, out, true)
+	g, err := openGraph("testdata/models/small/1.0.0/model.onnx", in, out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +112,14 @@ func TestGraphChecksNamesAndTypes(t *testing.T) {
 		"an output of another width":  {in, changed(out, 0, func(x *models.Tensor) { x.Shape = []models.Dim{-1, 4} }), "dimension 1"},
 		"an output of another degree": {in, changed(out, 2, func(x *models.Tensor) { x.Shape = []models.Dim{64} }), "dimensions"},
 	} {
-		if _, err := openGraph(path, c.in, c.out, true); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := openGraph(path, c.in, c.out); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if _, err := openGraph("testdata/tokenizer.json", in, out, true); err == nil {
+	if _, err := openGraph("testdata/tokenizer.json", in, out); err == nil {
 		t.Error("a file that is no model was opened")
 	}
-	if _, err := openGraph("testdata/absent.onnx", in, out, true); err == nil {
+	if _, err := openGraph("testdata/absent.onnx", in, out); err == nil {
 		t.Error("an absent file was opened")
 	}
 }

@@ -15,13 +15,12 @@ import (
 // of a text with phrases written for each label. It knows wording, not meaning,
 // and everything it says is marked degraded. It is deterministic.
 type hashing struct {
-	labels   int
-	grams    map[uint64]gram
-	phrases  int       // over all labels
-	labelOf  []int     // by phrase
-	lengths  []float64 // by phrase: Euclidean length of its weights
-	unknown  float64   // rarity of a gram that no phrase has
-	hashDims int
+	labels  int
+	grams   map[uint64]gram
+	phrases int       // over all labels
+	labelOf []int     // by phrase
+	lengths []float64 // by phrase: Euclidean length of its weights
+	unknown float64   // rarity of a gram that no phrase has
 }
 
 // gram is what the phrases say of one n-gram.
@@ -39,7 +38,8 @@ type posting struct {
 // the labels, so that a Chinese text and an English profile can meet.
 const (
 	hashingFull      = 384
-	hashingSharpness = 11.0 // how fast likeness becomes certainty; crude, by eye
+	hashingWording   = usher.MatchDim - 12 // the other numbers
+	hashingSharpness = 11.0                // how fast likeness becomes certainty; crude, by eye
 )
 
 // hashingManifest is the rule by which hashing answers.
@@ -64,7 +64,7 @@ func hashingManifest() (*models.Manifest, []models.Label) {
 
 func newHashing() *hashing {
 	topics := hashingTopics()
-	h := &hashing{labels: len(topics), grams: map[uint64]gram{}, hashDims: usher.MatchDim - len(topics)}
+	h := &hashing{labels: len(topics), grams: map[uint64]gram{}}
 	var counted []map[uint64]float64
 	for i, t := range topics {
 		for _, language := range []string{"zh", "en"} {
@@ -125,7 +125,7 @@ func (h *hashing) encode(cleaned string) ([]float32, usher.Vector) {
 		if g>>63 == 1 {
 			sign = -sign
 		}
-		match[g%uint64(h.hashDims)] += sign
+		match[g%hashingWording] += sign
 		full[g%hashingFull] += sign
 	}
 	length = math.Sqrt(length)
@@ -145,17 +145,15 @@ func (h *hashing) encode(cleaned string) ([]float32, usher.Vector) {
 		}
 	}
 	logits := make([]float32, h.labels)
-	mean := 0.0
 	for i, b := range best {
 		s := hashingSharpness * (0.7*b[0] + 0.25*b[1] + 0.15*b[2])
 		if mass > 0 {
 			s += hashingSharpness * 0.8 * share[i] / mass
 		}
 		logits[i] = float32(s)
-		mean += s / float64(h.labels)
 	}
 	v := usher.Vector{Embedding: "hashing-1", Full: unit(full)}
-	wording := unit(match[:h.hashDims])
+	wording := unit(match[:hashingWording])
 	topic := make(usher.Vec, h.labels)
 	if p, ok := softmax(logits, 1); ok {
 		for i, x := range p {
@@ -163,7 +161,7 @@ func (h *hashing) encode(cleaned string) ([]float32, usher.Vector) {
 		}
 	}
 	for i, x := range topic {
-		match[h.hashDims+i] = 1.5 * x // the topic counts more than the wording once it is sure
+		match[hashingWording+i] = 1.5 * x //nolint:gosec // there are twelve topics; the topic counts more than the wording once it is sure
 	}
 	if wording == nil && unit(topic) == nil {
 		return logits, v
@@ -233,7 +231,7 @@ func count(text string) map[uint64]float64 {
 func hash(rs []rune) uint64 {
 	x := uint64(14695981039346656037)
 	for _, r := range rs {
-		x = (x ^ uint64(r)) * 1099511628211
+		x = (x ^ uint64(r)) * 1099511628211 //nolint:gosec // a code point is not negative
 	}
 	x ^= x >> 32
 	x *= 0x9e3779b97f4a7c15

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 // library returns the ONNX Runtime library for tests: USHER_ONNXRUNTIME, or .cache/
 // in a folder above. Without one the test is skipped, unless
 // USHER_REQUIRE_ONNXRUNTIME=1 says that it must not be.
-func library(t testing.TB) []string {
+func library(t *testing.T) []string {
 	t.Helper()
 	if !inference.CanRunModels() {
 		t.Skip("this build cannot run models")

@@ -19,7 +19,7 @@ import (
 	"usher/models"
 )
 
-func openModel(t testing.TB, dir, name string) *inference.Engine {
+func openModel(t *testing.T, dir, name string) *inference.Engine {
 	t.Helper()
 	e, err := inference.Open(inference.Config{Models: dir, Intent: name, Libraries: library(t)})
 	if err != nil {

@@ -36,7 +36,7 @@ func loadLibrary(path string) (string, error) {
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return "", &usher.Error{
 			Code: usher.Unavailable, Message: "the ONNX Runtime library cannot be used", Err: err,
-			Hint: fmt.Sprintf("%s must be ONNX Runtime 1.24 or newer for this machine", path),
+			Hint: path + " must be ONNX Runtime 1.24 or newer for this machine",
 		}
 	}
 	environment.library = path
@@ -51,10 +51,10 @@ type graph struct {
 
 // openGraph loads the model at path and checks its inputs and outputs, which the
 // library itself only looks at when it is too late.
-func openGraph(path string, inputs, outputs []models.Tensor, arena bool) (_ *graph, err error) {
+func openGraph(path string, inputs, outputs []models.Tensor) (_ *graph, err error) {
 	// A second, unoptimised session is what the binding offers to look at names
 	// before a session exists.
-	bare, err := sessionOptions(arena)
+	bare, err := sessionOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func openGraph(path string, inputs, outputs []models.Tensor, arena bool) (_ *gra
 	if err := errors.Join(sameTensors("input", in, inputs), sameTensors("output", out, outputs)); err != nil {
 		return nil, err
 	}
-	options, err := sessionOptions(arena)
+	options, err := sessionOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func openGraph(path string, inputs, outputs []models.Tensor, arena bool) (_ *gra
 	return &graph{session: s}, nil
 }
 
-func sessionOptions(arena bool) (*ort.SessionOptions, error) {
+func sessionOptions() (*ort.SessionOptions, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("make session options: %w", err)
@@ -89,7 +89,9 @@ func sessionOptions(arena bool) (*ort.SessionOptions, error) {
 	if err := errors.Join(
 		// Workers are the parallelism; more threads inside only fight over cores.
 		o.SetIntraOpNumThreads(1), o.SetInterOpNumThreads(1),
-		o.SetCpuMemArena(arena),
+		// Measured with 128 tokens: without the arena 8 % more CPU and 20 MB more
+		// resident, since every run maps its memory anew; with 15 tokens no difference.
+		o.SetCpuMemArena(true),
 		// Its messages quote internals on stderr; errors come back as values.
 		o.SetLogSeverityLevel(ort.LoggingLevelFatal),
 	); err != nil {

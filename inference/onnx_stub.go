@@ -23,7 +23,7 @@ func loadLibrary(string) (string, error) { return "", errNoCgo() }
 
 type graph struct{}
 
-func openGraph(string, []models.Tensor, []models.Tensor, bool) (*graph, error) {
+func openGraph(string, []models.Tensor, []models.Tensor) (*graph, error) {
 	return nil, errNoCgo()
 }
 

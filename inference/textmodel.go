@@ -52,7 +52,7 @@ func openText(b *models.Bundle, workers, queue, shared int) (_ *textModel, err e
 		t.tokens, err = openTokenizer(b)
 		opened <- err
 	}()
-	t.graph, err = openGraph(b.Path(models.FileModel), m.Inputs, m.Outputs, true)
+	t.graph, err = openGraph(b.Path(models.FileModel), m.Inputs, m.Outputs)
 	if err := errors.Join(err, <-opened); err != nil {
 		return nil, errors.Join(err, t.close())
 	}

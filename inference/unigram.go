@@ -47,21 +47,21 @@ var _ tokenizer.Model = (*Unigram)(nil)
 type lattice struct {
 	text []byte // with metaspaces
 	best []node // by byte position within the word
-	path []int32
+	path []int
 }
 
 // node is the best way to reach a byte position.
 type node struct {
 	score float64
-	start int32 // where its last piece starts; -1 = not reached
-	id    int32
+	start int // where its last piece starts; -1 = not reached
+	id    int
 }
 
 // OpenUnigram reads a tokenizer.json. It must be a Unigram model without byte
 // fallback and without normalizer (texts come from Clean), Metaspace with a space
 // prepended always, and a template that frames one sequence with two specials.
 func OpenUnigram(path string) (*Unigram, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(path) //nolint:gosec // below the configured folder
 	if err != nil {
 		return nil, fmt.Errorf("open tokenizer: %w", err)
 	}
@@ -93,7 +93,7 @@ type tokenizerJSON struct {
 		Single []struct {
 			SpecialToken *struct {
 				ID string `json:"id"`
-			} `json:"SpecialToken"`
+			} `json:"SpecialToken"` //nolint:tagliatelle // the format of others
 		} `json:"single"`
 	} `json:"post_processor"`
 	Model struct {
@@ -178,7 +178,7 @@ func newUnigram(raw []byte) (*Unigram, error) {
 // Encode appends to dst the ids of a cleaned text in its frame of two specials, at
 // most limit in all, and reports whether some had to go. A limit below 2 counts as 2.
 func (u *Unigram) Encode(dst []int64, text string, limit int) (ids []int64, truncated bool) {
-	l := u.free.Get().(*lattice) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	l := u.free.Get().(*lattice)
 	defer u.free.Put(l)
 	end := len(dst) + max(limit, 2) - 1 // the last place is for eos
 	dst = append(dst, int64(u.bos))
@@ -190,11 +190,11 @@ func (u *Unigram) Encode(dst []int64, text string, limit int) (ids []int64, trun
 		}
 		rest = rest[len(word):]
 		u.segment(l, word)
-		for i := len(l.path) - 1; i >= 0; i-- {
+		for _, at := range slices.Backward(l.path) {
 			if len(dst) == end {
 				return append(dst, int64(u.eos)), true
 			}
-			dst = append(dst, int64(u.pathID(l, i)))
+			dst = append(dst, int64(l.best[at].id))
 		}
 	}
 	return append(dst, int64(u.eos)), false
@@ -241,7 +241,7 @@ func (u *Unigram) segment(l *lattice, word []byte) {
 		_, width := utf8.DecodeRune(word[at:])
 		till := best[at].score
 		single := false
-		state := int32(0)
+		state := 0
 		for end := at; end < len(word); {
 			state = u.trie.step(state, word[end])
 			if state < 0 {
@@ -254,14 +254,14 @@ func (u *Unigram) segment(l *lattice, word []byte) {
 			}
 			score := u.scores[id] + till
 			if n := &best[end]; n.start < 0 || score > n.score {
-				*n = node{score, int32(at), id}
+				*n = node{score, at, id}
 			}
 			single = single || end-at == width
 		}
 		if !single {
 			score := u.unkAt + till
 			if n := &best[at+width]; n.start < 0 || score > n.score {
-				*n = node{score, int32(at), int32(u.unk)}
+				*n = node{score, at, u.unk}
 			}
 		}
 		at += width
@@ -269,8 +269,8 @@ func (u *Unigram) segment(l *lattice, word []byte) {
 	l.best = best
 	l.path = l.path[:0]
 	fused := false
-	for end := int32(len(word)); end > 0; end = best[end].start {
-		unknown := int(best[end].id) == u.unk
+	for end := len(word); end > 0; end = best[end].start {
+		unknown := best[end].id == u.unk
 		if unknown && fused {
 			continue
 		}
@@ -279,14 +279,12 @@ func (u *Unigram) segment(l *lattice, word []byte) {
 	}
 }
 
-func (u *Unigram) pathID(l *lattice, i int) int32 { return l.best[l.path[i]].id }
-
 // Tokenize implements sugarme's Model: sequence is one pre-token, offsets are bytes.
 func (u *Unigram) Tokenize(sequence string) ([]tokenizer.Token, error) {
 	if !utf8.ValidString(sequence) {
 		return nil, errors.New("tokenize: text is not UTF-8")
 	}
-	l := u.free.Get().(*lattice) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	l := u.free.Get().(*lattice)
 	defer u.free.Put(l)
 	l.text = append(l.text[:0], sequence...)
 	u.segment(l, l.text)
@@ -294,21 +292,21 @@ func (u *Unigram) Tokenize(sequence string) ([]tokenizer.Token, error) {
 	start := 0
 	for k := range tokens {
 		i := len(l.path) - 1 - k
-		end := int(l.path[i])
-		tokens[k] = tokenizer.Token{Id: int(u.pathID(l, i)), Value: sequence[start:end], Offsets: []int{start, end}}
+		end := l.path[i]
+		tokens[k] = tokenizer.Token{Id: l.best[end].id, Value: sequence[start:end], Offsets: []int{start, end}}
 		start = end
 	}
 	return tokens, nil
 }
 
 // TokenToId implements sugarme's Model.
-func (u *Unigram) TokenToId(token string) (id int, ok bool) { //nolint:revive // the interface names it so
+func (u *Unigram) TokenToId(token string) (id int, ok bool) {
 	id, ok = u.ids[token]
 	return id, ok
 }
 
 // IdToToken implements sugarme's Model.
-func (u *Unigram) IdToToken(id int) (token string, ok bool) { //nolint:revive // the interface names it so
+func (u *Unigram) IdToToken(id int) (token string, ok bool) {
 	if id < 0 || id >= len(u.pieces) {
 		return "", false
 	}
@@ -334,9 +332,9 @@ type trie struct {
 }
 
 type trieNode struct {
-	first int32 // of its children
-	count int32
-	id    int32 // of the piece that ends here, or -1
+	first int // of its children
+	count int
+	id    int // of the piece that ends here, or -1
 }
 
 func newTrie(ids map[string]int, without map[string]bool) trie {
@@ -355,10 +353,10 @@ func newTrie(ids map[string]int, without map[string]bool) trie {
 	for i := 0; i < len(spans); i++ {
 		s := spans[i]
 		if s.lo < s.hi && len(keys[s.lo]) == s.depth {
-			t.nodes[i].id = int32(ids[keys[s.lo]])
+			t.nodes[i].id = ids[keys[s.lo]]
 			s.lo++
 		}
-		t.nodes[i].first = int32(len(t.nodes))
+		t.nodes[i].first = len(t.nodes)
 		for lo := s.lo; lo < s.hi; {
 			label := keys[lo][s.depth]
 			hi := lo + 1
@@ -376,7 +374,7 @@ func newTrie(ids map[string]int, without map[string]bool) trie {
 }
 
 // step returns the node that b leads to, or -1.
-func (t *trie) step(from int32, b byte) int32 {
+func (t *trie) step(from int, b byte) int {
 	n := &t.nodes[from]
 	lo, hi := n.first, n.first+n.count
 	if n.count > 8 {

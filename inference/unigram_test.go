@@ -18,11 +18,11 @@ import (
 
 const smallTokenizer = "testdata/tokenizer.json"
 
-func openUnigram(t testing.TB, path string) *inference.Unigram {
-	t.Helper()
+func openUnigram(tb testing.TB, path string) *inference.Unigram {
+	tb.Helper()
 	u, err := inference.OpenUnigram(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return u
 }
@@ -32,13 +32,13 @@ type tokenRow struct {
 	IDs  []int64 `json:"ids"`
 }
 
-func tokenRows(t testing.TB, path string) []tokenRow {
+func tokenRows(t *testing.T, path string) []tokenRow {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // read only
 	var rows []tokenRow
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
@@ -264,12 +264,12 @@ func FuzzTokenize(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		joined := ""
+		var joined strings.Builder
 		for _, x := range tokens {
-			joined += x.Value
+			joined.WriteString(x.Value)
 		}
-		if joined != inference.Clean(s) {
-			t.Fatalf("the pieces of %q are %q", inference.Clean(s), joined)
+		if joined.String() != inference.Clean(s) {
+			t.Fatalf("the pieces of %q are %q", inference.Clean(s), joined.String())
 		}
 	})
 }

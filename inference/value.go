@@ -21,7 +21,7 @@ type valueModel struct {
 }
 
 func openValue(b *models.Bundle) (*valueModel, error) {
-	g, err := openGraph(b.Path(models.FileModel), b.Manifest.Inputs, b.Manifest.Outputs, false)
+	g, err := openGraph(b.Path(models.FileModel), b.Manifest.Inputs, b.Manifest.Outputs)
 	if err != nil {
 		return nil, err
 	}

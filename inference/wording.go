@@ -138,7 +138,7 @@ func refused(ws []string, i int) bool {
 func words(text string) []string {
 	text = strings.ReplaceAll(text, "’", "'")
 	return strings.FieldsFunc(text, func(r rune) bool {
-		return r != '\'' && r != '-' && !(unicode.Is(unicode.Latin, r) || unicode.IsDigit(r))
+		return r != '\'' && r != '-' && !unicode.Is(unicode.Latin, r) && !unicode.IsDigit(r)
 	})
 }
 

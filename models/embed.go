@@ -66,11 +66,11 @@ func unpackVersion(from fs.FS, source, target string) error {
 	if err != nil {
 		return err
 	}
-	present, err := os.ReadFile(filepath.Join(target, FileManifest))
+	present, err := os.ReadFile(filepath.Join(target, FileManifest)) //nolint:gosec // below the configured folder
 	if err == nil && bytes.Equal(present, manifest) && complete(from, source, target) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
 		return err
 	}
 	fresh, err := os.MkdirTemp(filepath.Dir(target), ".unpack-")
@@ -78,9 +78,6 @@ func unpackVersion(from fs.FS, source, target string) error {
 		return err
 	}
 	defer os.RemoveAll(fresh) //nolint:errcheck // gone after the rename; a left-over is harmless
-	if err := os.Chmod(fresh, 0o755); err != nil {
-		return err
-	}
 	files, err := fs.ReadDir(from, source)
 	if err != nil {
 		return err
@@ -90,7 +87,7 @@ func unpackVersion(from fs.FS, source, target string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(fresh, f.Name()), raw, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(fresh, f.Name()), raw, 0o600); err != nil {
 			return err
 		}
 	}
@@ -133,7 +130,7 @@ func unpackAliases(from fs.FS, name, dir string) error {
 		return fmt.Errorf("read shipped aliases: %w", err)
 	}
 	file := filepath.Join(dir, "aliases.json")
-	raw, err = os.ReadFile(file)
+	raw, err = os.ReadFile(file) //nolint:gosec // below the configured folder
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -163,8 +160,8 @@ func unpackAliases(from fs.FS, name, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(raw, '\n'), 0o644)
+	return os.WriteFile(file, append(raw, '\n'), 0o600)
 }

@@ -1,8 +1,8 @@
 package memindex_test
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"usher"
@@ -17,7 +17,7 @@ func TestIndex(t *testing.T) {
 
 func BenchmarkSearch(b *testing.B) {
 	for _, n := range []int{1000, 10000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			r := rand.New(rand.NewPCG(1, 2))
 			random := func() usher.Vec {
 				v := make(usher.Vec, 384)
@@ -28,7 +28,7 @@ func BenchmarkSearch(b *testing.B) {
 			}
 			x := memindex.New()
 			for i := range n {
-				row := usher.VectorRow{ID: fmt.Sprint(i), Vector: usher.Vector{Full: random()}}
+				row := usher.VectorRow{ID: strconv.Itoa(i), Vector: usher.Vector{Full: random()}}
 				if err := x.Upsert(b.Context(), "c", []usher.VectorRow{row}); err != nil {
 					b.Fatal(err)
 				}

@@ -81,6 +81,7 @@ func wantIDs(t *testing.T, got []string, want ...string) {
 }
 
 func indexFindsNearest(t *testing.T, x Index) {
+	t.Helper()
 	put(t, x, "c", vectorRow("east", 1, 0, 0), vectorRow("north", 0, 1, 0), vectorRow("far-north-east", 5, 5, 0), vectorRow("west", -2, 0, 0))
 	hits, err := x.Search(t.Context(), "c", usher.Vec{3, 0.3, 0}, 10)
 	if err != nil {
@@ -103,6 +104,7 @@ func indexFindsNearest(t *testing.T, x Index) {
 }
 
 func indexAgreesWithScan(t *testing.T, x Index) {
+	t.Helper()
 	const n, dim, k = 300, 24, 7
 	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a fixed seed, no secret
 	random := func() usher.Vec {
@@ -142,6 +144,7 @@ func indexAgreesWithScan(t *testing.T, x Index) {
 }
 
 func indexReplaces(t *testing.T, x Index) {
+	t.Helper()
 	put(t, x, "c", vectorRow("a", 1, 0), vectorRow("b", 0, 1))
 	put(t, x, "c", vectorRow("a", -1, 0))
 	wantIDs(t, find(t, x, "c", usher.Vec{1, 0.1}, 10), "b", "a")
@@ -150,6 +153,7 @@ func indexReplaces(t *testing.T, x Index) {
 }
 
 func indexDeletes(t *testing.T, x Index) {
+	t.Helper()
 	put(t, x, "c", vectorRow("a", 1, 0), vectorRow("b", 0.9, 0.1), vectorRow("c", 0, 1))
 	if err := x.Delete(t.Context(), "c", "a", "absent"); err != nil {
 		t.Fatal(err)
@@ -167,6 +171,7 @@ func indexDeletes(t *testing.T, x Index) {
 }
 
 func indexKeepsApart(t *testing.T, x Index) {
+	t.Helper()
 	put(t, x, "c", vectorRow("a", 1, 0))
 	put(t, x, "d", vectorRow("a", 0, 1, 0), vectorRow("b", 1, 0, 0))
 	wantIDs(t, find(t, x, "c", usher.Vec{1, 0}, 10), "a")
@@ -174,10 +179,12 @@ func indexKeepsApart(t *testing.T, x Index) {
 }
 
 func indexAbsent(t *testing.T, x Index) {
+	t.Helper()
 	wantIDs(t, find(t, x, "absent", usher.Vec{1, 0}, 10))
 }
 
 func indexRefuses(t *testing.T, x Index) {
+	t.Helper()
 	put(t, x, "c", vectorRow("a", 1, 0))
 	nan := float32(math.NaN())
 	for name, rows := range map[string][]usher.VectorRow{
@@ -200,6 +207,7 @@ func indexRefuses(t *testing.T, x Index) {
 }
 
 func indexStops(t *testing.T, x Index) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := x.Upsert(ctx, "c", []usher.VectorRow{vectorRow("a", 1, 0)}); err == nil {
@@ -214,6 +222,7 @@ func indexStops(t *testing.T, x Index) {
 }
 
 func indexConcurrent(t *testing.T, x Index) {
+	t.Helper()
 	var all sync.WaitGroup
 	for w := range 4 {
 		all.Go(func() {
