@@ -16,3 +16,6 @@ func NewKey(name string, scopes []string, newID func(kind string) string) (k ush
 		CreatedAt: time.Now().UTC(), Version: 1,
 	}, secret
 }
+
+// Scopes lists every scope that a key may have.
+func Scopes() []string { return allScopes() }

@@ -130,6 +130,16 @@ func (s *Server) routes() []route {
 	}
 }
 
+// table is the surface as it is served: without a console, its place says where
+// the document is.
+func (s *Server) table() []route {
+	routes := s.routes()
+	if s.cfg.Console == nil {
+		routes = append(routes, route{method: "GET", path: "/", do: read(s.root)})
+	}
+	return routes
+}
+
 //go:embed openapi.yaml
 var openapiYAML []byte
 

@@ -103,11 +103,7 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 		return nil, fmt.Errorf("trust no proxy: %w", err)
 	}
 	e.Use(s.outermost)
-	routes := s.routes()
-	if s.cfg.Console == nil {
-		routes = append(routes, route{method: "GET", path: "/", do: read(s.root)})
-	}
-	for _, rt := range routes {
+	for _, rt := range s.table() {
 		if rt.stream != nil {
 			e.Handle(rt.method, rt.path, s.streaming(rt))
 			continue
