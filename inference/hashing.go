@@ -48,7 +48,7 @@ func hashingManifest() (*models.Manifest, []models.Label) {
 	m := &models.Manifest{
 		Name: "hashing", Version: "1", Kind: models.KindText, Temperature: 1,
 		Thresholds: map[string]float64{}, Margin: 0.15,
-		Clarify:      models.Clarify{Mass: 0.7, Min: 0.2, MaxChoices: 3},
+		// No Clarify: what counts characters has no ground to question a customer.
 		OutOfScope:   models.OutOfScope{Label: "out_of_scope", Limit: 0.5},
 		Embedding:    models.Embedding{ID: "hashing-1", Dimension: hashingFull, MatchDimension: usher.MatchDim},
 		SkillLink:    models.SkillLink{Threshold: 0.35, Scale: 1},
