@@ -9,13 +9,16 @@ import (
 
 	"usher"
 	"usher/api"
+	"usher/catalog"
 	"usher/inference"
 	"usher/intake"
+	"usher/internal/memindex"
 )
 
 // parts is what wire makes.
 type parts struct {
 	desk       *intake.Desk
+	catalog    *catalog.Catalog
 	server     *api.Server
 	background []func(context.Context) error // run beside the server
 }
@@ -31,15 +34,16 @@ func (n *node) wire() (err error) {
 	if err != nil {
 		return fmt.Errorf("make intake: %w", err)
 	}
+	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: memindex.New(), Door: n.dispatcher, Log: n.log})
 	n.parts.server, err = api.New(api.Config{
-		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub,
+		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
 	})
 	if err != nil {
 		return fmt.Errorf("make api: %w", err)
 	}
-	n.parts.background = append(n.parts.background, n.parts.desk.Run)
+	n.parts.background = append(n.parts.background, n.parts.desk.Run, n.parts.catalog.Run)
 	return nil
 }
 
@@ -128,6 +132,21 @@ func separate(answers []inference.Answer) ([]usher.Understanding, []*usher.Vecto
 		}
 	}
 	return us, vs
+}
+
+// encoder is the engine as the catalog wants it: behind the chats.
+type encoder struct{ *inference.Engine }
+
+func (e encoder) Encode(ctx context.Context, texts []string) ([]usher.Vector, error) {
+	answers, _, err := e.Understand(ctx, texts, inference.Bulk)
+	if err != nil {
+		return nil, err
+	}
+	vs := make([]usher.Vector, len(answers))
+	for i := range answers {
+		vs[i] = answers[i].Vector
+	}
+	return vs, nil
 }
 
 // desk is intake as the API wants it.
