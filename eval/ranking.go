@@ -111,7 +111,7 @@ type rankingCase struct {
 	skills   []usher.Skill
 	waiting  time.Duration
 	relaxes  []relaxation
-	language float64       // how sure it is
+	language float64 // how sure it is
 	outcome  usher.Outcome
 	expected []expectation
 }

@@ -613,6 +613,15 @@ func (p *plan) others(t *Table, s uint32) usher.Micro {
 	return u
 }
 
+// bound returns what a slot that no mark names is worth at most, of a plain plan.
+func (p *plan) bound(t *Table, s uint32) usher.Micro {
+	k := p.load.key[s]
+	if k >= largeKey {
+		return math.MaxInt64 - 1 // not tabulated: to be looked at
+	}
+	return p.fit[t.row[s]] + p.loads[k] + usher.Micro(p.idleCoef)
+}
+
 // plain reports whether the terms beside fit are load and idle for all but the
 // special slots.
 func (p *plan) plain(t *Table) bool {

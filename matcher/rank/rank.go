@@ -217,11 +217,40 @@ func (r *Result) byScore(t *Table, top int) {
 			r.consider(t, s, top)
 		}
 	}
-	plain, most := p.plain(t), usher.Micro(p.idleCoef)
+	if !p.plain(t) {
+		for _, s := range r.passed {
+			if p.marks[s]&markScored == 0 {
+				r.consider(t, s, top)
+			}
+		}
+		return
+	}
+	// The most promising of the first agents set the mark for all others.
+	first := r.passed[:min(len(r.passed), seedAmong)]
+	promising := usher.Micro(math.MinInt64)
+	for _, s := range first {
+		promising = max(promising, p.bound(t, s))
+	}
+	promising -= seedWithin
+	r.stream(t, first, promising, math.MaxInt64, top)
+	r.stream(t, first, math.MinInt64, promising, top)
+	r.stream(t, r.passed[len(first):], math.MinInt64, math.MaxInt64, top)
+}
+
+// How the search begins: those whose bound is within seedWithin of the best,
+// among the first seedAmong. It changes the work, never the result.
+const (
+	seedAmong  = 2048
+	seedWithin = usher.Micro(60_000)
+)
+
+// stream considers those whose bound is within from and below to.
+func (r *Result) stream(t *Table, slots []uint32, from, to usher.Micro, top int) {
+	p := &r.plan
 	last := r.last(top)
-	key := p.load.key
-	for _, s := range r.passed {
-		if k := key[s]; plain && k < largeKey && p.fit[t.row[s]]+p.loads[k]+most < last {
+	for _, s := range slots {
+		u := p.bound(t, s)
+		if u < last || u < from || u >= to {
 			continue
 		}
 		if p.marks[s]&markScored == 0 && r.consider(t, s, top) {

@@ -202,7 +202,8 @@ func TestTiesGoToTheSmallerID(t *testing.T) {
 	t.Parallel()
 	table := rank.NewTable(0)
 	for _, id := range []string{"m", "c", "z", "a"} {
-		table.Put(rank.Agent{ID: id, Units: 1}, online())
+		// Idle for as long as counts: the bound is reached, not only approached.
+		table.Put(rank.Agent{ID: id, Units: 1}, rank.Load{Presence: usher.PresenceOnline})
 	}
 	if diff := gocmp.Diff([]string{"a", "c"}, ranked(table, rank.Query{Now: start(), Top: 2})); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
@@ -260,6 +261,28 @@ func TestRejected(t *testing.T) {
 	table.Remove("asked")
 	if got := r.Candidates(); len(got) != 1 {
 		t.Errorf("%d candidates after the table changed, want the scored one", len(got))
+	}
+}
+
+// A new load replaces the old one, also what was open on a capped channel.
+func TestSetLoadReplacesAll(t *testing.T) {
+	t.Parallel()
+	table := rank.NewTable(0)
+	full := online()
+	full.Open = map[string]int{"web": 1}
+	table.Put(rank.Agent{ID: "a", Units: 3, PerChannel: map[string]int{"web": 1}}, full)
+	q := rank.Query{Now: start(), ChannelID: "web"}
+	if got, _ := table.Passes("a", &q); got != "capacity" {
+		t.Errorf("at his cap he fails %q, want capacity", got)
+	}
+	if !table.SetLoad("a", online()) || table.SetLoad("b", online()) {
+		t.Error("SetLoad reports the wrong agents")
+	}
+	if got, ok := table.Passes("a", &q); !ok {
+		t.Errorf("with nothing open he fails %q", got)
+	}
+	if got, ok := table.Passes("b", &q); ok || got != "presence" {
+		t.Errorf("an unknown agent fails %q, %t, want presence", got, ok)
 	}
 }
 

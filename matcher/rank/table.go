@@ -443,7 +443,9 @@ func primary(tag string) string {
 	return strings.ToLower(tag)
 }
 
-// names numbers strings from 1; 0 is a name that nobody bears.
+// names numbers strings from 1; 0 is a name that nobody bears. A name is never
+// forgotten: there are as many as skills, languages, teams and channels were ever
+// declared.
 type names map[string]uint32
 
 func (n names) add(name string) uint32 {
