@@ -54,12 +54,16 @@ type Config struct {
 	Door    Door
 	Log     *slog.Logger
 	Every   time.Duration // between two looks at what lacks; defaults to 15 s
+	Again   time.Duration // from a failed Prepare to the next look; defaults to 1 s
 }
 
 // WithDefaults fills the fields left empty.
 func (c Config) WithDefaults() Config {
 	if c.Every <= 0 {
 		c.Every = 15 * time.Second
+	}
+	if c.Again <= 0 {
+		c.Again = time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -69,7 +73,8 @@ func (c Config) WithDefaults() Config {
 
 // Catalog keeps vectors in step with texts. It is safe for concurrent use.
 type Catalog struct {
-	cfg Config
+	cfg  Config
+	miss chan struct{} // something could not be made: look soon
 
 	mu     sync.Mutex
 	loaded string                     // embedding whose rows were read from the store
@@ -77,7 +82,7 @@ type Catalog struct {
 }
 
 // New returns a catalog; Run keeps it going.
-func New(cfg Config) *Catalog { return &Catalog{cfg: cfg.WithDefaults()} }
+func New(cfg Config) *Catalog { return &Catalog{cfg: cfg.WithDefaults(), miss: make(chan struct{}, 1)} }
 
 // Collection names the index collection of agents under an embedding.
 func Collection(embedding string) string { return "agents:" + embedding }
@@ -105,6 +110,10 @@ func (c *Catalog) Prepare(ctx context.Context, a usher.Agent) usher.Agent {
 	if err != nil {
 		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "agent not encoded", slog.String("agent_id", a.ID), slog.Any("error", err))
 		a.Vector, a.Links = nil, nil
+		select {
+		case c.miss <- struct{}{}:
+		default:
+		}
 		return a
 	}
 	return prepared
@@ -197,16 +206,25 @@ func (c *Catalog) load(ctx context.Context, embedding string) error {
 // makes it and puts the agent through the door, until ctx ends. What fails is tried
 // again at the next look.
 func (c *Catalog) Run(ctx context.Context) error {
-	ticker := time.NewTicker(c.cfg.Every)
-	defer ticker.Stop()
+	timer := time.NewTimer(c.cfg.Every)
+	defer timer.Stop()
 	for {
 		if err := c.Sync(ctx); err != nil && ctx.Err() == nil {
 			c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "catalog not in step", slog.Any("error", err))
 		}
+		timer.Reset(c.cfg.Every)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
+			continue
+		case <-c.miss:
+		}
+		timer.Reset(c.cfg.Again)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
 		}
 	}
 }

@@ -283,3 +283,30 @@ func TestForgottenTooEarlyComesBack(t *testing.T) {
 		t.Errorf("index %v, %d puts", w.index, w.puts)
 	}
 }
+
+// A Prepare that failed is made good soon, not at the next ordinary look.
+func TestRunLooksSoonAfterAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := catalog.New(catalog.Config{Encoder: w, Store: w, Index: w, Door: w, Every: time.Hour, Again: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		w.set(func() { w.broken = true })
+		a := c.Prepare(ctx, agent("li", "fixes"))
+		w.set(func() { w.broken, w.agents["li"] = false, a })
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		w.set(func() {
+			if w.puts != 1 {
+				t.Errorf("%d puts two seconds after the failure", w.puts)
+			}
+		})
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -19,6 +19,7 @@ const linksKept = 4096
 
 // skillLinks caches links by text, and the vectors of the labels.
 type skillLinks struct {
+	making sync.Mutex // held while the vectors of the labels are made, so that it is done once
 	mu     sync.Mutex
 	labels []usher.Vec // by label: mean of its examples, length 1; nil until first used
 	known  map[string][]usher.SkillLink
@@ -106,6 +107,8 @@ func (e *Engine) likeness(ctx context.Context, cleaned string) ([]float64, error
 
 // labelVectors encodes the labels' examples once.
 func (e *Engine) labelVectors(ctx context.Context) ([]usher.Vec, error) {
+	e.links.making.Lock()
+	defer e.links.making.Unlock()
 	e.links.mu.Lock()
 	labels := e.links.labels
 	e.links.mu.Unlock()

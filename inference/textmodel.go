@@ -90,7 +90,8 @@ func (t *textModel) close() error {
 }
 
 // prepare tokenises a cleaned, non-empty text.
-func (t *textModel) prepare(ctx context.Context, cleaned string) (*job, bool, error) {
+func (t *textModel) prepare(ctx context.Context, cleaned string) (_ *job, _ bool, err error) {
+	defer recoverTokenizer(&err)
 	m := &t.bundle.Manifest
 	ids, truncated, err := t.tokens.encode(make([]int64, 0, min(m.MaxLength, 8+len(cleaned)/2)), m.Prefix+cleaned, m.MaxLength)
 	if err != nil {

@@ -242,6 +242,9 @@ func TestEncodeIsLinear(t *testing.T) { // not parallel: it measures
 }
 
 func TestEncodeAllocates(t *testing.T) { // not parallel: it counts allocations
+	if raced {
+		t.Skip("allocations are counted without the race detector")
+	}
 	u := openUnigram(t, smallTokenizer)
 	const text = "我要退货 where is my parcel? abcd"
 	if n := testing.AllocsPerRun(100, func() { u.Encode(make([]int64, 0, 128), inference.Clean(text), 128) }); n > 5 {
