@@ -1,9 +1,11 @@
 package matcher_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -11,13 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"usher"
 	"usher/matcher"
+	"usher/matcher/floor"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func bundle() usher.Bundle {
 	return usher.Bundle{
@@ -388,6 +387,55 @@ func TestStoreGone(t *testing.T) {
 		m.mu.Unlock()
 		<-time.After(2 * time.Second)
 		do(t, d, "a0", agentPut("anna", 1))
+	})
+}
+
+// A rule that panics costs the one who met it an answer, and nobody a row.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		var log bytes.Buffer
+		d, _ := run(t, matcher.Config{Store: m, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		do(t, d, "a", agentPut("anna", 100))
+		gate := hold(m)
+		errs := inBackground(10, func(i int) error {
+			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+			return err
+		})
+		synctest.Wait()
+		bad := inBackground(1, func(int) error {
+			return d.Read(t.Context(), func(s *floor.State, now time.Time) {
+				var out usher.Change // a floor that went astray
+				s.Step(now, input("astray", usher.AgentRemove{AgentID: "anna"}), &out)
+				panic("no such rule")
+			})
+		})
+		synctest.Wait()
+		later := inBackground(10, func(i int) error {
+			_, err := d.Do(t.Context(), input(fmt.Sprint("later", i), arrival(fmt.Sprint("later", i))))
+			return err
+		})
+		synctest.Wait()
+		close(gate)
+		for _, err := range append(<-errs, <-later...) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := (<-bad)[0]; usher.CodeOf(err) != usher.Internal {
+			t.Errorf("who met the panic: got %v, want an internal error", err)
+		}
+		if l, err := d.Load(t.Context(), "anna"); err != nil || l.Units != 100 {
+			t.Errorf("anna: %+v, %v; the floor is still astray", l, err)
+		}
+		if m.conversations() != 20 || !strings.Contains(log.String(), "no such rule") {
+			t.Errorf("%d conversations of 20; log %q", m.conversations(), log.String())
+		}
+		m.gapless(t)
+		if faults, err := matcher.Verify(t.Context(), m, "test"); err != nil || len(faults) > 0 {
+			t.Errorf("journal and rows: %v, %v", faults, err)
+		}
 	})
 }
 

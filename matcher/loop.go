@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"usher"
@@ -52,6 +53,9 @@ type loop struct {
 	next      []*item // stepped, not yet in a commit
 	flying    []*item // being committed
 	committed chan error
+
+	broken    bool      // a rule panicked: the floor may be half changed
+	notBefore time.Time // of the next tick, after one that panicked
 
 	recent map[string]*item
 	ids    [remembered]string
@@ -130,7 +134,7 @@ func (l *loop) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	l.state, l.step = state, step
+	l.state, l.step, l.broken = state, step, false
 	if f.Now.After(l.last) {
 		l.last = f.Now
 	}
@@ -155,7 +159,9 @@ func (l *loop) recover(ctx context.Context) error {
 // must applies one of the loop's own inputs and commits it by itself.
 func (l *loop) must(ctx context.Context, b usher.Body) error {
 	it := l.own(b)
-	l.apply(it)
+	if err := l.apply(it); err != nil {
+		return err
+	}
 	if it.out.Result.Err != nil {
 		return it.out.Result.Err
 	}
@@ -180,6 +186,9 @@ func (l *loop) run(ctx context.Context) {
 	work := context.WithoutCancel(ctx)
 	done := ctx.Done()
 	for {
+		if l.broken {
+			l.mend(work)
+		}
 		if l.state == nil && !l.revive(ctx) {
 			return
 		}
@@ -236,7 +245,7 @@ func (l *loop) drain() {
 		// mailbox before this batch is closed.
 		runtime.Gosched()
 	}
-	for len(l.next) < maxBatch {
+	for len(l.next) < maxBatch && !l.broken {
 		select {
 		case it := <-l.d.actions:
 			l.take(it)
@@ -258,8 +267,16 @@ func (l *loop) finish(ctx context.Context) {
 		l.drain()
 		select {
 		case it := <-l.d.reads:
-			l.take(it)
+			if !l.broken {
+				l.take(it)
+			} else {
+				l.reply(it, answer{err: unavailable("usher is stopping", nil)})
+			}
 		default:
+		}
+		if l.broken {
+			l.mend(ctx)
+			continue
 		}
 		l.commit(ctx)
 		if len(l.flying) > 0 {
@@ -303,7 +320,10 @@ func (l *loop) take(it *item) {
 		}
 		return
 	}
-	l.apply(it)
+	if err := l.apply(it); err != nil {
+		l.reply(it, answer{err: err})
+		return
+	}
 	l.remember(it)
 	if !it.out.Changed() && len(l.next) == 0 && len(l.flying) == 0 {
 		l.reply(it, answer{result: it.out.Result})
@@ -312,18 +332,37 @@ func (l *loop) take(it *item) {
 	l.next = append(l.next, it)
 }
 
-// apply steps it on the floor as it stands.
-func (l *loop) apply(it *item) {
+// apply steps it on the floor as it stands. It fails when a rule panics: then
+// the floor may be half changed and must be loaded again ([loop.mend]) before
+// anything else is stepped.
+func (l *loop) apply(it *item) (err error) {
 	now := l.now()
 	it.out, it.policy, it.snapshot = usher.Change{}, nil, nil
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		l.broken, it.out = true, usher.Change{}
+		what := "reading"
+		if it.read == nil {
+			what = string(it.in.Body.Kind())
+		}
+		if what == string(usher.Tick{}.Kind()) {
+			l.notBefore = now.Add(l.cfg.Retry)
+		}
+		l.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "a rule of the floor panicked",
+			slog.String("input", what), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		err = fmt.Errorf("apply %s: panic: %v", what, p)
+	}()
 	if it.read != nil {
 		it.read(l.state, now)
-		return
+		return nil
 	}
 	it.out.Step = l.step + 1
 	step(l.state, now, it.in, &it.out)
 	if !it.out.Changed() {
-		return
+		return nil
 	}
 	l.step = it.out.Step
 	if len(it.out.Policies) > 0 {
@@ -333,6 +372,28 @@ func (l *loop) apply(it *item) {
 		f := l.state.Floor()
 		f.Step, f.Now = l.step, now
 		it.snapshot = &f
+	}
+	return nil
+}
+
+// mend stores what was stepped before a rule panicked, then loads the floor.
+func (l *loop) mend(ctx context.Context) {
+	for l.broken && len(l.next)+len(l.flying) > 0 && l.state != nil {
+		l.commit(ctx)
+		if len(l.flying) > 0 {
+			l.landed(ctx, <-l.committed) // on failure it loads the floor itself
+		}
+	}
+	if !l.broken || l.state == nil {
+		return
+	}
+	if err := l.load(ctx); err != nil {
+		l.lose(nil, err)
+		return
+	}
+	if err := l.recover(ctx); err != nil {
+		l.cfg.Log.LogAttrs(ctx, slog.LevelError, "floor not recovered", slog.Any("error", err))
+		l.lose(nil, err)
 	}
 }
 
@@ -392,7 +453,14 @@ func (l *loop) redo(ctx context.Context, batch []*item, cause error) {
 		items = items[len(batch):]
 	}
 	for i, it := range items {
-		l.apply(it)
+		if err := l.apply(it); err != nil {
+			l.reply(it, answer{err: err})
+			if l.mend(ctx); l.state == nil {
+				l.lose(items[i+1:], err)
+				return
+			}
+			continue
+		}
 		one := []*item{it}
 		if !it.out.Changed() {
 			l.settle(one, nil)
@@ -547,6 +615,9 @@ func (l *loop) rewind() {
 		l.timer.Stop()
 		return
 	}
+	if due.Before(l.notBefore) {
+		due = l.notBefore
+	}
 	l.timer.Reset(due.Sub(l.clock()))
 }
 
@@ -555,7 +626,12 @@ func (l *loop) listen() {
 	now := l.cfg.Now()
 	bodies, next := l.d.pulse.due(now, l.cfg.Grace)
 	for _, b := range bodies {
-		l.take(l.own(b))
+		if !l.broken { // what is left is due again at the next look
+			l.take(l.own(b))
+		}
+	}
+	if l.broken {
+		l.d.pulse.look()
 	}
 	if next.IsZero() {
 		l.pulse.Stop()

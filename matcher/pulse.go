@@ -2,6 +2,7 @@ package matcher
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -64,7 +65,10 @@ func (d *Dispatcher) Beat(ctx context.Context, agentID string) error {
 	if !begin {
 		return nil
 	}
-	_, err := d.Do(ctx, usher.Input{By: usher.System(), Body: usher.PresenceSet{AgentID: agentID, Beats: true}})
+	_, err := d.Do(ctx, usher.Input{
+		ID: fmt.Sprintf("beat_%s_%d", agentID, now.UnixNano()), By: usher.System(),
+		Body: usher.PresenceSet{AgentID: agentID, Beats: true},
+	})
 	return err
 }
 
@@ -83,6 +87,9 @@ func (d *Dispatcher) Watch(agentID string) (release func()) {
 			d.pulse.mu.Lock()
 			a.streams--
 			a.last = d.cfg.Now()
+			if a.streams == 0 && !a.known {
+				delete(d.pulse.agents, agentID)
+			}
 			d.pulse.mu.Unlock()
 			d.pulse.look()
 		})

@@ -15,7 +15,7 @@ import (
 // one assigned to her, one queued, one closed.
 func sound(t *testing.T, path string) {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Sync: sqlite.SyncNormal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,8 +43,8 @@ func TestStore(t *testing.T) {
 func TestOpenLocksFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	open(t, dir, sqlite.Options{})
-	_, err := sqlite.Open(t.Context(), filepath.Join(dir, "usher.db"), sqlite.Options{})
+	open(t, dir, sqlite.Options{Sync: sqlite.SyncNormal})
+	_, err := sqlite.Open(t.Context(), filepath.Join(dir, "usher.db"), sqlite.Options{Sync: sqlite.SyncNormal})
 	e, ok := errors.AsType[*usher.Error](err)
 	if !ok || e.Code != usher.Conflict || e.Hint == "" {
 		t.Fatalf("second open: got %v, want a conflict with a hint", err)
@@ -55,7 +55,7 @@ func TestOpenRefusesNewerSchema(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "usher.db")
-	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{Sync: sqlite.SyncNormal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestReadOnly(t *testing.T) {
 	if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "usher.db"), sqlite.Options{ReadOnly: true}); usher.CodeOf(err) != usher.NotFound {
 		t.Fatalf("open nothing: got %v, want not_found", err)
 	}
-	db := open(t, dir, sqlite.Options{})
+	db := open(t, dir, sqlite.Options{Sync: sqlite.SyncNormal})
 	if err := db.PutChannel(t.Context(), usher.Channel{ID: "mail", Kind: usher.KindEmail}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestReopenKeepsSeed(t *testing.T) {
 	dir := t.TempDir()
 	var seeds [2]uint64
 	for i := range seeds {
-		db, err := sqlite.Open(t.Context(), filepath.Join(dir, "usher.db"), sqlite.Options{})
+		db, err := sqlite.Open(t.Context(), filepath.Join(dir, "usher.db"), sqlite.Options{Sync: sqlite.SyncNormal})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestGroupCommit(t *testing.T) {
 
 func TestWriteAfterClose(t *testing.T) {
 	t.Parallel()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "usher.db"), sqlite.Options{})
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "usher.db"), sqlite.Options{Sync: sqlite.SyncNormal})
 	if err != nil {
 		t.Fatal(err)
 	}
