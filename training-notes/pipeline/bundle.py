@@ -97,7 +97,7 @@ def card(version, c, report, training):
     lines += [""]
     if report:
         lines.append(f"Out of scope (MASSIVE test against the tests above): AUROC zh {report['massive_zh_oos_auroc']:.3f}, en {report['massive_en_oos_auroc']:.3f}.")
-    lines += [f"Calibration error on held-out rows {c['report']['ece']:.3f} (uncalibrated {c['report']['ece_uncalibrated']:.3f}). Outcomes on held-out rows:", "",
+    lines += [f"Calibration error on held-out rows {c['report']['ece']:.3f} (uncalibrated {c['report']['ece_uncalibrated']:.3f}). Outcomes on held-out rows (temperature and rule were fitted on them):", "",
               "| rows | accept | clarify | abstain | right when accepted |", "|---|---|---|---|---|"]
     for name, t in c["report"]["outcomes"].items():
         right = "-" if name == "out of scope" else percent(t["right_when_accepted"])
