@@ -382,7 +382,7 @@ type Floor struct {
 	Bundle        Bundle         `json:"bundle"`
 	Agents        []Agent        `json:"agents"`        // by id
 	States        []AgentState   `json:"states"`        // by agent id
-	Conversations []Conversation `json:"conversations"` // neither closed nor blocked, by id
+	Conversations []Conversation `json:"conversations"` // not closed, by id
 	Offers        []Offer        `json:"offers"`        // pending, by id
 	Queues        []QueueState   `json:"queues"`        // by id
 }

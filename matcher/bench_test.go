@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func BenchmarkMessages(b *testing.B) {
 						if i > int64(b.N) {
 							return nil
 						}
-						r, err := d.Do(context.Background(), input(fmt.Sprint("m", i), arrival(fmt.Sprint(i))))
+						r, err := d.Do(context.Background(), input(fmt.Sprint("m", i), arrival(strconv.FormatInt(i, 10))))
 						if err != nil {
 							return err
 						}
@@ -144,7 +145,7 @@ func fill(b *testing.B, path string, agents, conversations int) {
 			}
 		}
 		for i := w; i < conversations; i += 64 {
-			a := arrival(fmt.Sprint(i))
+			a := arrival(strconv.Itoa(i))
 			a.Vector = vector
 			for j := range 17 {
 				a.Understanding.Intents = append(a.Understanding.Intents, usher.IntentP{Label: fmt.Sprint("intent_", j), Probability: 0.1 / 17})

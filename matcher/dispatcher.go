@@ -48,7 +48,7 @@ type Config struct {
 	Grace         time.Duration // silence of an agent who beats, before he is lost; defaults to 60 s
 	Arrivals      int           // messages that may wait; defaults to 1,024
 	Actions       int           // other inputs that may wait; defaults to 4,096
-	SnapshotEvery int           // steps between snapshots; defaults to 10,000
+	SnapshotEvery usher.Step    // steps between snapshots; defaults to 10,000
 	LiveAge       time.Duration // how old Live may be; defaults to 250 ms
 	Retry         time.Duration // between attempts to reach a store that is gone; defaults to 1 s
 }
@@ -85,8 +85,8 @@ func (c Config) Validate() error {
 	if c.Engine == "" {
 		errs = append(errs, errors.New("matcher: Engine is required"))
 	}
-	if c.Grace < 0 || c.Arrivals < 0 || c.Actions < 0 || c.SnapshotEvery < 0 || c.LiveAge < 0 || c.Retry < 0 {
-		errs = append(errs, errors.New("matcher: Grace, Arrivals, Actions, SnapshotEvery, LiveAge and Retry must not be negative"))
+	if c.Grace < 0 || c.Arrivals < 0 || c.Actions < 0 || c.LiveAge < 0 || c.Retry < 0 {
+		errs = append(errs, errors.New("matcher: Grace, Arrivals, Actions, LiveAge and Retry must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -150,7 +150,10 @@ func (d *Dispatcher) Do(ctx context.Context, in usher.Input) (usher.Result, erro
 		box = d.arrivals
 	}
 	it := &item{in: in, done: make(chan answer, 1), gone: ctx.Done()}
-	if err := d.open(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
+		return usher.Result{}, err
+	}
+	if err := d.open(); err != nil {
 		return usher.Result{}, err
 	}
 	select {
@@ -160,14 +163,20 @@ func (d *Dispatcher) Do(ctx context.Context, in usher.Input) (usher.Result, erro
 		e.RetryAfter = time.Second
 		return usher.Result{}, e
 	}
-	return d.wait(ctx, it)
+	switch a, answered := d.wait(it); {
+	case !answered:
+		return usher.Result{}, ctx.Err()
+	case a.err != nil:
+		return usher.Result{}, a.err
+	case a.result.Err != nil:
+		return a.result, a.result.Err
+	default:
+		return a.result, nil
+	}
 }
 
-// open waits for neither start nor end: it refuses outside of them.
-func (d *Dispatcher) open(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// open refuses outside of start and end.
+func (d *Dispatcher) open() error {
 	select {
 	case <-d.stopping:
 		return unavailable("usher is stopping", nil)
@@ -181,26 +190,21 @@ func (d *Dispatcher) open(ctx context.Context) error {
 	}
 }
 
-func (d *Dispatcher) wait(ctx context.Context, it *item) (usher.Result, error) {
-	var a answer
+// wait returns the answer to it; false when its caller has gone.
+func (d *Dispatcher) wait(it *item) (answer, bool) {
 	select {
-	case a = <-it.done:
-	case <-ctx.Done():
-		return usher.Result{}, ctx.Err()
+	case a := <-it.done:
+		return a, true
+	case <-it.gone:
+		return answer{}, false
 	case <-d.stopped:
-		select {
-		case a = <-it.done:
-		default:
-			return usher.Result{}, unavailable("usher is stopping", nil)
-		}
 	}
-	if a.err != nil {
-		return usher.Result{}, a.err
+	select {
+	case a := <-it.done:
+		return a, true
+	default:
+		return answer{err: unavailable("usher is stopping", nil)}, true
 	}
-	if a.result.Err != nil {
-		return a.result, a.result.Err
-	}
-	return a.result, nil
 }
 
 func unavailable(why string, cause error) *usher.Error {
@@ -210,21 +214,34 @@ func unavailable(why string, cause error) *usher.Error {
 }
 
 // read runs fn on the goroutine that owns the floor and returns when all that fn
-// could see is stored.
+// could see is stored. When it fails fn may be running still: what fn writes must
+// not be read then.
 func (d *Dispatcher) read(ctx context.Context, fn func(s *floor.State, now time.Time)) error {
-	if err := d.open(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	it := &item{read: fn, done: make(chan answer, 1), gone: ctx.Done()}
+	answered, err := d.ask(ctx.Done(), fn)
+	if !answered {
+		return ctx.Err()
+	}
+	return err
+}
+
+// ask is read for a caller who waits until gone is closed, and then is not answered.
+func (d *Dispatcher) ask(gone <-chan struct{}, fn func(s *floor.State, now time.Time)) (answered bool, err error) {
+	if err := d.open(); err != nil {
+		return true, err
+	}
+	it := &item{read: fn, done: make(chan answer, 1), gone: gone}
 	select {
 	case d.reads <- it:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-gone:
+		return false, nil
 	case <-d.stopped:
-		return unavailable("usher is stopping", nil)
+		return true, unavailable("usher is stopping", nil)
 	}
-	_, err := d.wait(ctx, it)
-	return err
+	a, answered := d.wait(it)
+	return answered, a.err
 }
 
 // Policy returns the serving policy; nil before the floor is ready.
@@ -256,11 +273,11 @@ func (d *Dispatcher) Live() usher.Live {
 	if l, ok := fresh(); ok { // another has asked meanwhile
 		return l
 	}
-	// No context of a caller: the answer is for all who wait here.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*d.cfg.LiveAge)
-	defer cancel()
+	gone := make(chan struct{})
+	patience := time.AfterFunc(10*d.cfg.LiveAge, func() { close(gone) })
+	defer patience.Stop()
 	var now usher.Live
-	if err := d.read(ctx, func(s *floor.State, at time.Time) { now = s.Live(at) }); err != nil {
+	if answered, err := d.ask(gone, func(s *floor.State, at time.Time) { now = s.Live(at) }); !answered || err != nil {
 		l, _ := fresh()
 		return l
 	}
@@ -271,8 +288,10 @@ func (d *Dispatcher) Live() usher.Live {
 // Match decides what would become of an arrival now, and changes nothing.
 func (d *Dispatcher) Match(ctx context.Context, q usher.Arrival) (usher.Decision, error) {
 	var out usher.Decision
-	err := d.read(ctx, func(s *floor.State, now time.Time) { out = s.Match(now, q) })
-	return out, err
+	if err := d.read(ctx, func(s *floor.State, now time.Time) { out = s.Match(now, q) }); err != nil {
+		return usher.Decision{}, err
+	}
+	return out, nil
 }
 
 // Load returns what an agent holds now.
@@ -290,16 +309,23 @@ func (d *Dispatcher) Load(ctx context.Context, agentID string) (usher.AgentLoad,
 
 // Routing returns a conversation's routing as it stands now, its place in the
 // queue counted anew; false when it is not on the floor.
-func (d *Dispatcher) Routing(ctx context.Context, conversationID string) (r usher.Routing, ok bool, err error) {
-	err = d.read(ctx, func(s *floor.State, now time.Time) { r, ok = s.Routing(conversationID, now) })
-	return r, ok, err
+func (d *Dispatcher) Routing(ctx context.Context, conversationID string) (usher.Routing, bool, error) {
+	var out usher.Routing
+	var ok bool
+	if err := d.read(ctx, func(s *floor.State, now time.Time) { out, ok = s.Routing(conversationID, now) }); err != nil {
+		return usher.Routing{}, false, err
+	}
+	return out, ok, nil
 }
 
 // Waiting returns the ids of the conversations whose text facts a
 // [usher.PolicyPublish] must give.
-func (d *Dispatcher) Waiting(ctx context.Context) (ids []string, err error) {
-	err = d.read(ctx, func(s *floor.State, _ time.Time) { ids = s.Waiting() })
-	return ids, err
+func (d *Dispatcher) Waiting(ctx context.Context) ([]string, error) {
+	var ids []string
+	if err := d.read(ctx, func(s *floor.State, _ time.Time) { ids = s.Waiting() }); err != nil {
+		return nil, err
+	}
+	return ids, nil
 }
 
 // Stats counts since start.
@@ -321,7 +347,7 @@ func (d *Dispatcher) Stats() Stats {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	l := newLoop(d)
 	defer close(d.stopped)
-	defer l.end()
+	defer l.end(context.WithoutCancel(ctx))
 	if err := l.start(ctx); err != nil {
 		return fmt.Errorf("recover floor: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -168,7 +169,7 @@ func TestGroupCommit(t *testing.T) {
 		look(m, func() any { m.batches = nil; return nil })
 		const n = 600 // more than one batch
 		errs := inBackground(n, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()
@@ -269,7 +270,7 @@ func TestCommitFailure(t *testing.T) {
 				gate := hold(m)
 				results := make([]usher.Result, 20)
 				errs := inBackground(20, func(i int) (err error) {
-					results[i], err = d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+					results[i], err = d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(strconv.Itoa(i))))
 					return err
 				})
 				synctest.Wait()
@@ -322,7 +323,7 @@ func TestCommitAnswerLost(t *testing.T) {
 		})
 		gate := hold(m)
 		errs := inBackground(20, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()
@@ -400,7 +401,7 @@ func TestPanic(t *testing.T) {
 		do(t, d, "a", agentPut("anna", 100))
 		gate := hold(m)
 		errs := inBackground(10, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()
@@ -466,7 +467,7 @@ func TestActionsFirst(t *testing.T) {
 		release := stall(t, d, &hook)
 		before := len(m.kinds())
 		arrivals := inBackground(5, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("m", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("m", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()
@@ -497,7 +498,7 @@ func TestOverload(t *testing.T) {
 		d, _ := run(t, matcher.Config{Store: m, Arrivals: 2, Actions: 3, Committed: func(cs []usher.Change) { hook(cs) }})
 		release := stall(t, d, &hook)
 		errs := inBackground(5, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("m", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("m", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()
@@ -581,7 +582,7 @@ func TestRepeatedInput(t *testing.T) {
 			}
 		}
 		later := do(t, d, "same", arrival("1"))
-		for _, r := range append(results, later) {
+		for _, r := range slices.Concat(results, []usher.Result{later}) {
 			if r.Conversation == nil || r.Conversation.ID != results[0].Conversation.ID {
 				t.Errorf("another result: %+v", r.Conversation)
 			}
@@ -760,7 +761,7 @@ func TestStop(t *testing.T) {
 		gate := hold(m)
 		const n = 400
 		errs := inBackground(n, func(i int) error {
-			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(fmt.Sprint(i))))
+			_, err := d.Do(t.Context(), input(fmt.Sprint("in", i), arrival(strconv.Itoa(i))))
 			return err
 		})
 		synctest.Wait()

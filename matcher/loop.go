@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"usher"
@@ -159,7 +160,7 @@ func (l *loop) recover(ctx context.Context) error {
 // must applies one of the loop's own inputs and commits it by itself.
 func (l *loop) must(ctx context.Context, b usher.Body) error {
 	it := l.own(b)
-	if err := l.apply(it); err != nil {
+	if err := l.apply(ctx, it); err != nil {
 		return err
 	}
 	if it.out.Result.Err != nil {
@@ -172,7 +173,7 @@ func (l *loop) must(ctx context.Context, b usher.Body) error {
 	if err := l.cfg.Store.Commit(ctx, l.fence, changes); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	l.settle([]*item{it}, changes)
+	l.settle(ctx, []*item{it}, changes)
 	return nil
 }
 
@@ -201,34 +202,34 @@ func (l *loop) run(ctx context.Context) {
 		} else {
 			select { // agents first
 			case it := <-actions:
-				l.take(it)
-				l.drain()
+				l.take(work, it)
+				l.drain(work)
 				continue
 			default:
 			}
 		}
 		select {
 		case it := <-actions:
-			l.take(it)
-			l.drain()
+			l.take(work, it)
+			l.drain(work)
 		case it := <-arrivals:
-			l.take(it)
-			l.drain()
+			l.take(work, it)
+			l.drain(work)
 		case it := <-reads:
-			l.take(it)
+			l.take(work, it)
 		case <-timer:
-			l.take(l.own(usher.Tick{}))
+			l.take(work, l.own(usher.Tick{}))
 		case <-pulse:
-			l.listen()
+			l.listen(work)
 		case <-nudge:
-			l.listen()
+			l.listen(work)
 		case err := <-l.committed:
 			l.landed(work, err)
 			if l.state != nil {
-				l.drain() // those just answered and those who waited share a commit
+				l.drain(work) // those just answered and those who waited share a commit
 			}
 		case err := <-l.snapshots:
-			l.written(err)
+			l.written(work, err)
 		case <-done:
 			// From here on nothing is taken that was not waiting already.
 			close(l.d.stopping)
@@ -239,7 +240,7 @@ func (l *loop) run(ctx context.Context) {
 }
 
 // drain takes what else waits, agents' inputs first, up to one batch.
-func (l *loop) drain() {
+func (l *loop) drain(ctx context.Context) {
 	if len(l.flying) == 0 {
 		// Callers that the last answers woke get to put their next input in the
 		// mailbox before this batch is closed.
@@ -248,13 +249,13 @@ func (l *loop) drain() {
 	for len(l.next) < maxBatch && !l.broken {
 		select {
 		case it := <-l.d.actions:
-			l.take(it)
+			l.take(ctx, it)
 			continue
 		default:
 		}
 		select {
 		case it := <-l.d.arrivals:
-			l.take(it)
+			l.take(ctx, it)
 		default:
 			return
 		}
@@ -264,11 +265,11 @@ func (l *loop) drain() {
 // finish answers everything that was waiting when the end came.
 func (l *loop) finish(ctx context.Context) {
 	for l.state != nil {
-		l.drain()
+		l.drain(ctx)
 		select {
 		case it := <-l.d.reads:
 			if !l.broken {
-				l.take(it)
+				l.take(ctx, it)
 			} else {
 				l.reply(it, answer{err: unavailable("usher is stopping", nil)})
 			}
@@ -288,11 +289,11 @@ func (l *loop) finish(ctx context.Context) {
 }
 
 // end waits for what the loop has started and refuses what is left.
-func (l *loop) end() {
+func (l *loop) end(ctx context.Context) {
 	l.timer.Stop()
 	l.pulse.Stop()
 	if l.writing {
-		l.written(<-l.snapshots)
+		l.written(ctx, <-l.snapshots)
 	}
 	select {
 	case <-l.d.stopping:
@@ -304,7 +305,7 @@ func (l *loop) end() {
 
 // take steps one item. What depends on nothing that is still to be stored is
 // answered at once.
-func (l *loop) take(it *item) {
+func (l *loop) take(ctx context.Context, it *item) {
 	if it.gone != nil {
 		select {
 		case <-it.gone:
@@ -320,7 +321,7 @@ func (l *loop) take(it *item) {
 		}
 		return
 	}
-	if err := l.apply(it); err != nil {
+	if err := l.apply(ctx, it); err != nil {
 		l.reply(it, answer{err: err})
 		return
 	}
@@ -335,7 +336,7 @@ func (l *loop) take(it *item) {
 // apply steps it on the floor as it stands. It fails when a rule panics: then
 // the floor may be half changed and must be loaded again ([loop.mend]) before
 // anything else is stepped.
-func (l *loop) apply(it *item) (err error) {
+func (l *loop) apply(ctx context.Context, it *item) (err error) {
 	now := l.now()
 	it.out, it.policy, it.snapshot = usher.Change{}, nil, nil
 	defer func() {
@@ -351,7 +352,7 @@ func (l *loop) apply(it *item) (err error) {
 		if what == string(usher.Tick{}.Kind()) {
 			l.notBefore = now.Add(l.cfg.Retry)
 		}
-		l.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "a rule of the floor panicked",
+		l.cfg.Log.LogAttrs(ctx, slog.LevelError, "a rule of the floor panicked",
 			slog.String("input", what), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		err = fmt.Errorf("apply %s: panic: %v", what, p)
 	}()
@@ -368,7 +369,7 @@ func (l *loop) apply(it *item) (err error) {
 	if len(it.out.Policies) > 0 {
 		it.policy = l.state.Policy()
 	}
-	if uint64(l.step)%uint64(l.cfg.SnapshotEvery) == 0 {
+	if l.step%l.cfg.SnapshotEvery == 0 {
 		f := l.state.Floor()
 		f.Step, f.Now = l.step, now
 		it.snapshot = &f
@@ -404,7 +405,7 @@ func (l *loop) commit(ctx context.Context) {
 	}
 	changes := changesOf(l.next)
 	if len(changes) == 0 { // only answers that waited for others
-		l.settle(l.next, nil)
+		l.settle(ctx, l.next, nil)
 		l.next = l.next[:0]
 		return
 	}
@@ -428,7 +429,7 @@ func (l *loop) landed(ctx context.Context, err error) {
 	batch := l.flying
 	l.flying = nil
 	if err == nil {
-		l.settle(batch, changesOf(batch))
+		l.settle(ctx, batch, changesOf(batch))
 		return
 	}
 	l.cfg.Log.LogAttrs(ctx, slog.LevelError, "commit failed", slog.Int("steps", len(changesOf(batch))), slog.Any("error", err))
@@ -438,7 +439,7 @@ func (l *loop) landed(ctx context.Context, err error) {
 // redo loads the floor again after a commit failed and steps its items, and
 // those stepped ahead of it, one by one, each with a commit of its own.
 func (l *loop) redo(ctx context.Context, batch []*item, cause error) {
-	items := append(batch[:len(batch):len(batch)], l.next...)
+	items := slices.Concat(batch, l.next)
 	l.next = l.next[:0]
 	if usher.CodeOf(cause) == usher.Unavailable {
 		l.lose(items, cause)
@@ -453,7 +454,7 @@ func (l *loop) redo(ctx context.Context, batch []*item, cause error) {
 		items = items[len(batch):]
 	}
 	for i, it := range items {
-		if err := l.apply(it); err != nil {
+		if err := l.apply(ctx, it); err != nil {
 			l.reply(it, answer{err: err})
 			if l.mend(ctx); l.state == nil {
 				l.lose(items[i+1:], err)
@@ -463,12 +464,12 @@ func (l *loop) redo(ctx context.Context, batch []*item, cause error) {
 		}
 		one := []*item{it}
 		if !it.out.Changed() {
-			l.settle(one, nil)
+			l.settle(ctx, one, nil)
 			continue
 		}
 		err := l.cfg.Store.Commit(ctx, l.fence, changesOf(one))
 		if err == nil {
-			l.settle(one, changesOf(one))
+			l.settle(ctx, one, changesOf(one))
 			continue
 		}
 		l.cfg.Log.LogAttrs(ctx, slog.LevelError, "commit of one input failed",
@@ -498,7 +499,7 @@ func (l *loop) again(ctx context.Context, batch []*item) (kept bool, err error) 
 	case first - 1:
 	case last:
 		kept = true
-		l.settle(batch, changes)
+		l.settle(ctx, batch, changes)
 	default:
 		return false, unavailable(fmt.Sprintf("the log is at step %d, neither before nor after steps %d to %d", l.step, first, last), nil)
 	}
@@ -506,7 +507,7 @@ func (l *loop) again(ctx context.Context, batch []*item) (kept bool, err error) 
 }
 
 // settle answers items whose changes are stored.
-func (l *loop) settle(items []*item, changes []usher.Change) {
+func (l *loop) settle(ctx context.Context, items []*item, changes []usher.Change) {
 	for _, it := range items {
 		if it.policy != nil {
 			l.d.policy.Store(it.policy)
@@ -515,7 +516,7 @@ func (l *loop) settle(items []*item, changes []usher.Change) {
 			l.d.bundle.Store(&it.out.Bundles[n-1])
 		}
 		if it.snapshot != nil && !l.writing {
-			l.write(it.snapshot)
+			l.write(ctx, it.snapshot)
 		}
 	}
 	if len(changes) > 0 {
@@ -589,7 +590,7 @@ func (l *loop) revive(ctx context.Context) bool {
 		case it := <-l.d.reads:
 			l.reply(it, answer{err: unavailable("the store does not answer", nil)})
 		case err := <-l.snapshots:
-			l.written(err)
+			l.written(ctx, err)
 		}
 	}
 }
@@ -622,12 +623,12 @@ func (l *loop) rewind() {
 }
 
 // listen turns silence and open streams into inputs.
-func (l *loop) listen() {
+func (l *loop) listen(ctx context.Context) {
 	now := l.cfg.Now()
 	bodies, next := l.d.pulse.due(now, l.cfg.Grace)
 	for _, b := range bodies {
 		if !l.broken { // what is left is due again at the next look
-			l.take(l.own(b))
+			l.take(ctx, l.own(b))
 		}
 	}
 	if l.broken {
@@ -641,15 +642,15 @@ func (l *loop) listen() {
 }
 
 // write keeps a snapshot, off the path of any answer.
-func (l *loop) write(f *usher.Floor) {
+func (l *loop) write(ctx context.Context, f *usher.Floor) {
 	l.writing = true
 	fence, store := l.fence, l.cfg.Store
-	go func() { l.snapshots <- store.Snapshot(context.Background(), fence, *f) }()
+	go func() { l.snapshots <- store.Snapshot(ctx, fence, *f) }()
 }
 
-func (l *loop) written(err error) {
+func (l *loop) written(ctx context.Context, err error) {
 	l.writing = false
 	if err != nil { // the next one will do; a replay only takes longer
-		l.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "snapshot not written", slog.Any("error", err))
+		l.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "snapshot not written", slog.Any("error", err))
 	}
 }

@@ -57,7 +57,7 @@ func (d *Dispatcher) Beat(ctx context.Context, agentID string) error {
 	known := ok && a.known
 	d.pulse.mu.Unlock()
 	if !known {
-		if err := d.open(ctx); err != nil {
+		if err := d.open(); err != nil {
 			return err
 		}
 		return usher.Errorf(usher.NotFound, "there is no agent %q", agentID)

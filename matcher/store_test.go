@@ -240,20 +240,6 @@ func (m *memory) kinds() (out []usher.Kind) {
 	return out
 }
 
-// events returns the types of the stored events from step on.
-func (m *memory) events(from usher.Step) (out []string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range m.log {
-		if c.Step >= from {
-			for _, e := range c.Events {
-				out = append(out, e.Type)
-			}
-		}
-	}
-	return out
-}
-
 // gapless reports steps out of order.
 func (m *memory) gapless(t *testing.T) {
 	t.Helper()

@@ -50,7 +50,7 @@ func (db *DB) Commit(ctx context.Context, f usher.Fence, cs []usher.Change) erro
 	}
 	return db.do(ctx, "commit", func(t *tx) error {
 		n, err := t.exec(`UPDATE dispatcher SET step = ? WHERE id = 1 AND fence = ? AND step = ?`,
-			int64(cs[len(cs)-1].Step), int64(f), int64(cs[0].Step-1))
+			cs[len(cs)-1].Step, f, cs[0].Step-1)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (db *DB) Snapshot(ctx context.Context, f usher.Fence, fl usher.Floor) error
 	return db.do(ctx, "write snapshot", func(t *tx) error {
 		n, err := t.exec(`INSERT INTO snapshots (step, body)
 			SELECT ?, ? FROM dispatcher WHERE id = 1 AND fence = ? AND step >= ?
-			ON CONFLICT (step) DO UPDATE SET body = excluded.body`, int64(fl.Step), body, int64(f), int64(fl.Step))
+			ON CONFLICT (step) DO UPDATE SET body = excluded.body`, fl.Step, body, f, fl.Step)
 		if err != nil {
 			return err
 		}
@@ -99,8 +99,8 @@ type batch []statement
 
 func (b *batch) add(query string, args ...any) { *b = append(*b, statement{query, args}) }
 
-func (b batch) write(t *tx) error {
-	for _, s := range b {
+func (b *batch) write(t *tx) error {
+	for _, s := range *b {
 		if _, err := t.exec(s.query, s.args...); err != nil {
 			return fmt.Errorf("%s: %w", firstWords(s.query), err)
 		}
@@ -166,7 +166,7 @@ func (b *batch) log(cs []usher.Change) error {
 		if err != nil {
 			return err
 		}
-		b.add(`INSERT INTO inputs (step, now, body) VALUES (?, ?, ?)`, int64(c.Step), nanos(c.Now), body)
+		b.add(`INSERT INTO inputs (step, now, body) VALUES (?, ?, ?)`, c.Step, nanos(c.Now), body)
 		for n := range c.Events {
 			e := &c.Events[n]
 			if e.Step != c.Step || e.N != n {
@@ -180,7 +180,7 @@ func (b *batch) log(cs []usher.Change) error {
 			}
 			b.add(`INSERT INTO events (step, n, type, at, conversation_id, agent_id, customer_id, message_id, data)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-				int64(e.Step), e.N, e.Type, nanos(e.At), e.ConversationID, e.AgentID, e.CustomerID, e.MessageID, data)
+				e.Step, e.N, e.Type, nanos(e.At), e.ConversationID, e.AgentID, e.CustomerID, e.MessageID, data)
 		}
 		if o, ok := c.Input.Body.(usher.OutcomeSet); ok && c.Result.Err == nil {
 			b.add(`INSERT INTO outcomes (conversation_id, resolved, csat, at) VALUES (?, ?, ?, ?)
@@ -316,7 +316,7 @@ func (b *batch) work(cs []usher.Change) error {
 				return err
 			}
 			b.add(`INSERT INTO decisions (id, conversation_id, step, doc) VALUES (?, ?, ?, ?)`,
-				d.ID, d.ConversationID, int64(d.Step), doc)
+				d.ID, d.ConversationID, d.Step, doc)
 		}
 	}
 	return nil
@@ -405,7 +405,7 @@ func (b *batch) documents(cs []usher.Change) error {
 			if err != nil {
 				return err
 			}
-			b.add(`INSERT INTO bundles (step, doc) VALUES (?, ?)`, int64(cs[i].Step), doc)
+			b.add(`INSERT INTO bundles (step, doc) VALUES (?, ?)`, cs[i].Step, doc)
 		}
 	}
 	return nil

@@ -190,7 +190,7 @@ func (db *DB) History(ctx context.Context, customerID string, now time.Time) (us
 
 // row scans the one row of a query; without one, dest stays as it is.
 func (db *DB) row(ctx context.Context, query string, args []any, dest ...any) error {
-	s, err := db.stmt(ctx, query)
+	s, err := db.stmt(ctx, query) //nolint:sqlclosecheck // kept for the next call; Close closes it
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func readLast(ctx context.Context, q querier, query string, v any) error {
 // one it is the empty floor of this database, with its seed and language alone, and false.
 func (db *DB) SnapshotBefore(ctx context.Context, s usher.Step) (usher.Floor, bool, error) {
 	var body []byte
-	err := db.read.QueryRowContext(ctx, `SELECT body FROM snapshots WHERE step < ? ORDER BY step DESC LIMIT 1`, int64(s)).Scan(&body)
+	err := db.read.QueryRowContext(ctx, `SELECT body FROM snapshots WHERE step < ? ORDER BY step DESC LIMIT 1`, s).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		seed, language, err := readMeta(ctx, db.read)
 		if err != nil {
@@ -174,7 +174,7 @@ func (db *DB) Inputs(ctx context.Context, from, to usher.Step, fn func(step ushe
 	for from <= to {
 		part = part[:0]
 		err := db.each(ctx, `SELECT step, now, body FROM inputs WHERE step BETWEEN ? AND ? ORDER BY step LIMIT ?`,
-			[]any{int64(from), int64(to), inputsAtOnce}, func(scan func(...any) error) error {
+			[]any{from, to, inputsAtOnce}, func(scan func(...any) error) error {
 				var e entry
 				if err := scan(&e.step, &e.now, &e.body); err != nil {
 					return err

@@ -16,7 +16,7 @@ import (
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS //nolint:gochecknoglobals // embedded files can be nothing else
+var migrations embed.FS
 
 // migrate brings the schema up to date. The folder lock keeps two processes
 // from doing it at once.

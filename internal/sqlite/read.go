@@ -22,7 +22,7 @@ func (db *DB) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
 	if other, loaded := db.queries.LoadOrStore(query, s); loaded {
-		_ = s.Close() // another was first
+		_ = s.Close() //nolint:sqlclosecheck // another was first; this one is not used
 		return other.(*sql.Stmt), nil
 	}
 	return s, nil
@@ -30,7 +30,7 @@ func (db *DB) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 
 // each calls fn with the scan of every row.
 func (db *DB) each(ctx context.Context, query string, args []any, fn func(scan func(...any) error) error) error {
-	s, err := db.stmt(ctx, query)
+	s, err := db.stmt(ctx, query) //nolint:sqlclosecheck // kept for the next call; Close closes it
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func eachRow(rows *sql.Rows, fn func(scan func(...any) error) error) (err error)
 
 // find reads one document; false = there is none.
 func find[T any](ctx context.Context, db *DB, query string, args ...any) (v T, ok bool, err error) {
-	s, err := db.stmt(ctx, query)
+	s, err := db.stmt(ctx, query) //nolint:sqlclosecheck // kept for the next call; Close closes it
 	if err != nil {
 		return v, false, fmt.Errorf("read %T: %w", v, err)
 	}

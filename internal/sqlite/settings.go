@@ -222,7 +222,7 @@ func (db *DB) Vectors(ctx context.Context, kind, embedding string) ([]usher.Vect
 
 func vec(raw []byte) (usher.Vec, error) {
 	if len(raw) == 0 {
-		return nil, nil //nolint:nilnil // no vector is a vector without elements
+		return nil, nil
 	}
 	return usher.VecFromBytes(raw)
 }
@@ -232,7 +232,7 @@ func vec(raw []byte) (usher.Vec, error) {
 // came back, everything up to there has been seen.
 func (db *DB) EventsAfter(ctx context.Context, c usher.Cursor, f usher.EventFilter, limit int) ([]usher.Event, error) {
 	var w filter
-	w.and("(step, n) > (?, ?)", int64(c.Step), c.N)
+	w.and("(step, n) > (?, ?)", c.Step, c.N)
 	w.equal("conversation_id", f.ConversationID)
 	w.equal("customer_id", f.CustomerID)
 	if f.AgentID != "" {

@@ -153,7 +153,7 @@ func (db *DB) openWriter(ctx context.Context, path string, opt Options) (err err
 			return fmt.Errorf("write language: %w", err)
 		}
 	}
-	db.writer = startWriter(db.write)
+	db.writer = startWriter(db.write) //nolint:contextcheck // it outlives the call that opens
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (db *DB) openWriter(ctx context.Context, path string, opt Options) (err err
 func (db *DB) Close() error {
 	var errs []error
 	if db.writer != nil {
-		errs = append(errs, db.writer.close())
+		db.writer.close()
 	}
 	db.queries.Range(func(_, stmt any) bool {
 		errs = append(errs, stmt.(*sql.Stmt).Close())

@@ -36,6 +36,7 @@ func open(tb testing.TB, dir string, opt sqlite.Options) *sqlite.DB {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.RunStore(t, func(t *testing.T) storetest.Store {
+		t.Helper()
 		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
 	})
 }

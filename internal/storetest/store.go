@@ -6,6 +6,7 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -508,7 +509,7 @@ func testJournal(t *testing.T, s *store) {
 			t.Errorf("the journal holds user text: %+v", a)
 		}
 	}
-	stop := fmt.Errorf("enough")
+	stop := errors.New("enough")
 	if err := s.Inputs(t.Context(), 1, 2, func(usher.Step, time.Time, usher.Input) error { return stop }); err != stop { //nolint:errorlint // identity is the contract
 		t.Errorf("error of the callback: got %v", err)
 	}
@@ -527,7 +528,7 @@ func testSnapshots(t *testing.T, s *store) {
 	diff(t, "empty floor", empty, f)
 	var floors []usher.Floor
 	for range 3 {
-		s.commit(t, func(c *usher.Change) { c.Agents = []usher.Agent{agent("a" + strconv.Itoa(int(c.Step)))} })
+		s.commit(t, func(c *usher.Change) { c.Agents = []usher.Agent{agent(fmt.Sprint("a", c.Step))} })
 		f, _, err := s.Load(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -659,7 +660,9 @@ func testMessages(t *testing.T, s *store) {
 	changed.Delivery = usher.Delivery{State: "delivered", At: s.now}
 	s.commit(t, func(c *usher.Change) { c.Messages = []usher.Message{changed} })
 	diff(t, "delivered", must[usher.Message](t)(s.MessageByID(ctx, "m3")), changed)
-	s.commit(t, func(c *usher.Change) { c.Input.Body = usher.Receipt{MessageID: "m2", State: "failed", Error: "no route"} })
+	s.commit(t, func(c *usher.Change) {
+		c.Input.Body = usher.Receipt{MessageID: "m2", State: "failed", Error: "no route"}
+	})
 	told := all[1]
 	told.Delivery = usher.Delivery{State: "failed", At: s.now, Error: "no route"}
 	diff(t, "after a receipt", must[usher.Message](t)(s.MessageByID(ctx, "m2")), told)
