@@ -114,7 +114,9 @@ type stream struct {
 
 	mu      sync.Mutex
 	readers map[*reader]struct{}
-	at      usher.Cursor // the last event given out
+	open    map[*sseWriter]struct{} // every connection, also those that still catch up
+	at      usher.Cursor            // the last event given out
+	over    bool
 	ended   chan struct{}
 }
 
@@ -127,12 +129,15 @@ type reader struct {
 }
 
 func newStream(log EventStore, feed Feed, encode func(context.Context, *usher.Event) ([]byte, error), logger *slog.Logger) *stream {
-	return &stream{log: log, feed: feed, encode: encode, logger: logger, readers: map[*reader]struct{}{}, ended: make(chan struct{})}
+	return &stream{
+		log: log, feed: feed, encode: encode, logger: logger,
+		readers: map[*reader]struct{}{}, open: map[*sseWriter]struct{}{}, ended: make(chan struct{}),
+	}
 }
 
 // run gives events out until ctx ends.
 func (s *stream) run(ctx context.Context) error {
-	defer close(s.ended)
+	defer s.end()
 	wake, cancel := s.feed.Subscribe()
 	defer cancel()
 	const retry = time.Second
@@ -150,6 +155,31 @@ func (s *stream) run(ctx context.Context) error {
 			again.Reset(retry)
 		}
 	}
+}
+
+// end ends every connection, also one that is stuck in a write.
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	close(s.ended)
+	for o := range s.open {
+		o.interrupt()
+	}
+}
+
+// enter notes an open connection; false when streams are over.
+func (s *stream) enter(o *sseWriter) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[o] = struct{}{}
+	return !s.over
+}
+
+func (s *stream) exit(o *sseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, o)
 }
 
 // drain reads what is new. Without readers nothing is read: the place is moved
@@ -453,6 +483,10 @@ func (ss *session) run(ctx context.Context, expired bool) error {
 		}
 		opening = append(opening, b...)
 	}
+	if !s.stream.enter(ss.out) {
+		return usher.Errorf(usher.Unavailable, "stopping")
+	}
+	defer s.stream.exit(ss.out)
 	if err := ss.out.begin(opening); err != nil {
 		return err
 	}
@@ -562,6 +596,9 @@ type sseWriter struct {
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 	within time.Duration
+
+	mu    sync.Mutex
+	ended bool
 }
 
 func newSSEWriter(w http.ResponseWriter, within time.Duration) *sseWriter {
@@ -578,9 +615,8 @@ func (o *sseWriter) begin(opening []byte) error {
 }
 
 func (o *sseWriter) send(body []byte) error {
-	// A deadline of the wall clock: this bounds a socket, it decides nothing.
-	if err := o.rc.SetWriteDeadline(time.Now().Add(o.within)); err != nil {
-		return fmt.Errorf("bound write: %w", err)
+	if err := o.bound(); err != nil {
+		return err
 	}
 	if _, err := o.w.Write(body); err != nil {
 		return fmt.Errorf("write events: %w", err)
@@ -589,4 +625,26 @@ func (o *sseWriter) send(body []byte) error {
 		return fmt.Errorf("flush events: %w", err)
 	}
 	return nil
+}
+
+// bound gives the next write its time, by the wall clock: it bounds a socket and
+// decides nothing.
+func (o *sseWriter) bound() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return usher.Errorf(usher.Unavailable, "stopping")
+	}
+	if err := o.rc.SetWriteDeadline(time.Now().Add(o.within)); err != nil {
+		return fmt.Errorf("bound write: %w", err)
+	}
+	return nil
+}
+
+// interrupt makes the write that may be stuck fail, and every later one.
+func (o *sseWriter) interrupt() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	_ = o.rc.SetWriteDeadline(time.Now()) // it fails only on a connection that is gone
 }

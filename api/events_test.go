@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"usher"
-	"usher/api"
 )
 
 // sse is one frame of a stream.
@@ -67,6 +67,7 @@ func (c *client) listen(query string, headers ...string) *listener {
 func (l *listener) read(sc *bufio.Scanner) {
 	sc.Buffer(nil, 1<<20)
 	var f sse
+	var data string
 	for sc.Scan() {
 		name, value, _ := strings.Cut(sc.Text(), ": ")
 		switch name {
@@ -75,9 +76,7 @@ func (l *listener) read(sc *bufio.Scanner) {
 		case "event":
 			f.event = value
 		case "data":
-			if err := json.Unmarshal([]byte(value), &f.data); err != nil {
-				l.t.Errorf("frame: %v in %s", err, value)
-			}
+			data = value
 		case "":
 			if value == "ping" {
 				select {
@@ -86,9 +85,12 @@ func (l *listener) read(sc *bufio.Scanner) {
 				}
 			}
 			if f.event != "" {
+				if err := json.Unmarshal([]byte(data), &f.data); err != nil {
+					l.t.Errorf("frame: %v in %s", err, data)
+				}
 				l.frames <- f
 			}
-			f = sse{}
+			f, data = sse{}, ""
 		}
 	}
 }
@@ -120,8 +122,7 @@ func (l *listener) find(event string) sse {
 	}
 }
 
-// quiet waits for a ping, which comes only when nothing waits, and fails when
-// events come before it.
+// ended waits for the end of the stream.
 func (l *listener) ended() {
 	l.t.Helper()
 	late := time.NewTimer(5 * time.Second)
@@ -402,40 +403,87 @@ func TestEventToken(t *testing.T) {
 	browser.want(403, "GET", "/v1/events?agent_id=anna&token="+tok, nil)
 }
 
-// A reader who does not read is closed; the others go on, and he can resume.
+// stall opens a stream that is not read until the returned body is.
+func (c *client) stall() *http.Response {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), "GET", c.base+"/v1/events", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.key)
+	small := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(4 << 10) // it is full soon
+		}
+		return conn, err
+	}}
+	res, err := (&http.Client{Transport: small}).Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		res.Body.Close()
+		small.CloseIdleConnections()
+	})
+	return res
+}
+
+// heavy is an event that sockets cannot hold many of.
+func heavy() usher.Event {
+	return usher.Event{Type: "test.big", Data: json.RawMessage(`{"pad":"` + strings.Repeat("x", 64<<10) + `"}`)}
+}
+
+// A reader who does not read is closed; the others go on, and what he was given
+// has no gaps.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	c := serve(t, w, func(cfg *api.Config) { cfg.WriteWithin = 100 * time.Millisecond })
-	req, err := http.NewRequestWithContext(t.Context(), "GET", c.base+"/v1/events", nil)
-	if err != nil {
-		t.Fatal(err)
+	c := serve(t, w)
+	stuck := c.stall()
+	quick := c.listen("types=test.made")
+	const sent = 400 // the ring, and what the server's socket holds
+	for range sent {
+		w.emit(heavy())
 	}
-	req.Header.Set("Authorization", "Bearer "+bootstrap)
-	stuck, err := (&http.Client{Transport: c.http.Transport}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stuck.Body.Close()
-	quick := c.listen("")
-	pad := json.RawMessage(`{"pad":"` + strings.Repeat("x", 64<<10) + `"}`)
-	for range 600 { // far more than sockets hold
-		w.emit(usher.Event{Type: "test.big", Data: pad})
-		quick.next()
-	}
-	// Reading now, he finds an end after what was on its way.
+	quick.listenTo(w, 1) // all was given out, and the others go on
 	got := 0
 	sc := bufio.NewScanner(stuck.Body)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
-		if strings.HasPrefix(sc.Text(), "id: ") {
-			got++
+		id, ok := strings.CutPrefix(sc.Text(), "id: ")
+		if !ok {
+			continue
+		}
+		if got++; id != strconv.Itoa(got)+"-0" {
+			t.Fatalf("event %d has the id %s", got, id)
 		}
 	}
-	if got >= 600 {
-		t.Errorf("a stuck reader was given all %d events", got)
+	if got == 0 || got >= sent {
+		t.Errorf("a stuck reader was given %d of %d events", got, sent)
 	}
 	quick.listenTo(w, 3)
+}
+
+// A reader who is stuck in the middle of a write does not hold the end up.
+func TestStuckReaderAtShutdown(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	c := &client{t: t, key: bootstrap, spec: readSpec(t), log: &logged{}}
+	stop := c.run(newServer(t, w))
+	c.stall()
+	quick := c.listen("types=test.made")
+	for range 100 {
+		w.emit(heavy())
+	}
+	quick.listenTo(w, 1)
+	start := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
 }
 
 // Streams end when the server stops, and do not hold it up.

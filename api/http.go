@@ -43,8 +43,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		stopFeeding() // ends the streams, which would otherwise hold the drain up
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainFor)
 		defer cancel()
-		if err = hs.Shutdown(drain); err != nil {
-			err = errors.Join(fmt.Errorf("drain http: %w", err), hs.Close())
+		if late := hs.Shutdown(drain); late != nil {
+			s.log.WarnContext(ctx, "requests cut off at the end", slog.Any("error", late))
+			err = hs.Close()
 		}
 		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
 			err = errors.Join(err, e)

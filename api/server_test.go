@@ -96,7 +96,7 @@ func (c *client) run(s *api.Server) (stop func() error) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{ExpectContinueTimeout: 5 * time.Second}
 	c.base, c.http = "http://"+ln.Addr().String(), &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
