@@ -136,9 +136,6 @@ type expectation struct {
 // sureLanguage is the probability from which the language is a hard filter.
 const sureLanguage = 0.8
 
-// seniorsFor is how long dedicated_first waits for seniors.
-const seniorsFor = 20 * time.Second
-
 // floorTime is when every case happens; nothing depends on it.
 func floorTime() time.Time { return time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC) }
 
@@ -408,42 +405,21 @@ func (c *rankingCase) decide() (blocked bool, reason string, r rank.Result) {
 		return true, usher.ReasonBlacklist, r
 	}
 	t, q := c.table()
-	if c.service == usher.ServiceDedicatedFirst && q.Dedicated != "" {
-		own := q
-		own.Only, own.Require = q.Dedicated, nil // whatever it is about
-		if t.Rank(&own, &r); r.Eligible > 0 {
-			// Who would have been next is a question to everyone.
-			return false, usher.ReasonDedicated, c.after(t, q, r)
+	var by rank.Service
+	if c.service == usher.ServiceDedicatedFirst {
+		by.DedicatedFirst = true
+		if c.waiting < rank.SeniorsFor {
+			by.Seniors = c.wanted()
 		}
 	}
-	if c.asks() {
+	if _, ownFree := t.Passes(q.Dedicated, &q); !(by.DedicatedFirst && ownFree) && c.asks() {
 		return false, usher.ReasonUnsure, r
 	}
-	if c.service == usher.ServiceDedicatedFirst && c.waiting < seniorsFor {
-		senior := q
-		senior.SeniorOnly, senior.SeniorSkills = true, c.wanted()
-		if t.Rank(&senior, &r); r.Eligible > 0 {
-			return false, usher.ReasonSenior, c.after(t, q, r)
-		}
-		if _, _, suitable := t.Eligible(&senior); suitable > 0 {
-			return false, usher.ReasonHold, r
-		}
+	id, reason := t.Choose(&q, &r, by)
+	if id != "" {
+		r = c.after(t, q, r) // who would have been next is a question to everyone
 	}
-	t.Rank(&q, &r)
-	if r.Eligible > 0 {
-		return false, r.Reason(), r
-	}
-	online, withRoom, suitable := t.Eligible(&q)
-	switch {
-	case withRoom > 0:
-		return false, usher.ReasonExcluded, r
-	case online == 0:
-		return false, usher.ReasonNobodyOnline, r
-	case suitable > 0:
-		return false, usher.ReasonAllFull, r
-	default:
-		return false, usher.ReasonNoMatch, r
-	}
+	return false, reason, r
 }
 
 // after appends to a narrow ranking those who would come next among everyone.

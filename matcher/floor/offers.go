@@ -11,6 +11,7 @@ import (
 const (
 	exclusionDeclined = "declined"
 	exclusionExpired  = "expired"
+	exclusionForgiven = "forgiven" // declined once, may be asked again, as a second choice
 )
 
 type offerData struct {
@@ -262,7 +263,8 @@ func (s *State) missed(c *usher.Conversation, o *usher.Offer) {
 }
 
 func (s *State) exclude(c *usher.Conversation, agentID, kind string) {
-	c.Work.Excluded = append(slices.Clone(c.Work.Excluded), usher.Exclusion{AgentID: agentID, Kind: kind, At: s.tx.now})
+	others := slices.DeleteFunc(slices.Clone(c.Work.Excluded), func(x usher.Exclusion) bool { return x.AgentID == agentID })
+	c.Work.Excluded = append(others, usher.Exclusion{AgentID: agentID, Kind: kind, At: s.tx.now})
 }
 
 func (s *State) excludedAs(c *usher.Conversation, kind string) bool {
@@ -279,6 +281,17 @@ func without(xs []usher.Exclusion, kind string) []usher.Exclusion {
 		}
 	}
 	return kept
+}
+
+// forgiven returns the exclusions with what was declined forgiven.
+func forgiven(xs []usher.Exclusion) []usher.Exclusion {
+	ys := slices.Clone(xs)
+	for i := range ys {
+		if ys[i].Kind == exclusionDeclined {
+			ys[i].Kind = exclusionForgiven
+		}
+	}
+	return ys
 }
 
 // requeue puts a conversation back in its queue with its age, and asks again.

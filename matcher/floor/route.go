@@ -72,7 +72,7 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 func (s *State) queryFor(c *usher.Conversation, now time.Time) *rank.Query {
 	w, q := &c.Work, &s.query
 	intents := q.Intents[:0]
-	require, prefer, excluded := q.Require[:0], q.Prefer[:0], q.Excluded[:0]
+	require, prefer, excluded, declined := q.Require[:0], q.Prefer[:0], q.Excluded[:0], q.Declined[:0]
 	*q = rank.Query{
 		Now: now, ProfileMean: s.bundle.ProfileMean, ProfileScale: s.bundle.ProfileScale,
 		WorkspaceLanguage: s.language, ChannelID: c.Channel, Interruptible: w.Kind.Interruptible(), Units: w.Units,
@@ -116,9 +116,13 @@ func (s *State) queryFor(c *usher.Conversation, now time.Time) *rank.Query {
 		prefer = append(prefer, usher.SkillLevel{Name: s.policy.Skill(r.Name), Level: r.Level})
 	}
 	for _, x := range w.Excluded {
-		excluded = append(excluded, x.AgentID)
+		if x.Kind == exclusionForgiven {
+			declined = append(declined, x.AgentID)
+		} else {
+			excluded = append(excluded, x.AgentID)
+		}
 	}
-	q.Require, q.Prefer, q.Excluded = require, prefer, excluded
+	q.Require, q.Prefer, q.Excluded, q.Declined = require, prefer, excluded, declined
 	return q
 }
 
@@ -145,30 +149,14 @@ func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason st
 			return id, usher.ReasonManual
 		}
 	}
+	var by rank.Service
 	if s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst {
-		if d := w.Customer.Dedicated; d != "" && s.agents[d] != nil {
-			// His own agent takes whatever it is about: no skill is asked of him.
-			if id := s.best(c, now, func(q *rank.Query) { q.Only, q.Require, q.Team = d, nil, "" }); id != "" {
-				return id, usher.ReasonDedicated
-			}
-		}
-		if skills := s.wanted(c); len(skills) > 0 && !w.SeniorOver && waited(c, now) < seniorFor {
-			senior := func(q *rank.Query) { q.SeniorOnly, q.SeniorSkills = true, skills }
-			if id := s.best(c, now, senior); id != "" {
-				return id, usher.ReasonSenior
-			}
-			q := s.queryFor(c, now)
-			senior(q)
-			if _, _, suitable := s.table.Eligible(q); suitable > 0 {
-				return "", usher.ReasonHold
-			}
+		by.DedicatedFirst = s.agents[w.Customer.Dedicated] != nil
+		if !w.SeniorOver && waited(c, now) < rank.SeniorsFor {
+			by.Seniors = s.wanted(c)
 		}
 	}
-	id := s.best(c, now, nil)
-	if id == "" {
-		return "", s.why(c, now)
-	}
-	return id, s.ranking.Reason()
+	return s.table.Choose(s.queryFor(c, now), &s.ranking, by)
 }
 
 func (s *State) best(c *usher.Conversation, now time.Time, narrow func(*rank.Query)) string {
@@ -206,29 +194,6 @@ func (s *State) wanted(c *usher.Conversation) []string {
 		}
 	}
 	return skills
-}
-
-// why says why nobody can be asked, and files the moment from which all were excluded.
-func (s *State) why(c *usher.Conversation, now time.Time) string {
-	q := s.queryFor(c, now)
-	if len(q.Excluded) > 0 {
-		excluded := q.Excluded
-		q.Excluded = nil
-		for _, id := range excluded {
-			if _, ok := s.table.Passes(id, q); ok {
-				return usher.ReasonExcluded
-			}
-		}
-	}
-	online, _, suitable := s.table.Eligible(q)
-	switch {
-	case online == 0:
-		return usher.ReasonNobodyOnline
-	case suitable > 0:
-		return usher.ReasonAllFull
-	default:
-		return usher.ReasonNoMatch
-	}
 }
 
 // tryPlace asks the best agent for a queued conversation, or notes why nobody is

@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"usher"
+	"usher/matcher/rank"
 )
 
 // Fixed delays of the rules that are no policy fields.
 const (
-	seniorFor       = 20 * time.Second // dedicated_first: how long only seniors
 	greetingFor     = 20 * time.Second // a bare greeting goes to a generalist after this silence
 	liftExpired     = 60 * time.Second // every eligible agent excluded: expired offers are forgiven
 	liftDeclined    = 120 * time.Second
@@ -37,7 +37,7 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 	case usher.StatusQueued:
 		at(s.relaxAt(c))
 		if !w.SeniorOver && s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst && c.WaitingSince != nil {
-			at(c.WaitingSince.Add(seniorFor - w.Waited))
+			at(c.WaitingSince.Add(rank.SeniorsFor - w.Waited))
 		}
 		if !w.AllExcluded.IsZero() {
 			if s.excludedAs(c, exclusionExpired) {
@@ -152,7 +152,7 @@ func (s *State) expireQueued(c *usher.Conversation) {
 	if t := s.relaxAt(c); !t.IsZero() && !t.After(now) {
 		w.Relaxed++
 	}
-	if waited(c, now) >= seniorFor {
+	if waited(c, now) >= rank.SeniorsFor {
 		w.SeniorOver = true
 	}
 	if !w.AllExcluded.IsZero() {
@@ -160,7 +160,7 @@ func (s *State) expireQueued(c *usher.Conversation) {
 		case s.excludedAs(c, exclusionExpired) && !w.AllExcluded.Add(liftExpired).After(now):
 			w.Excluded = without(w.Excluded, exclusionExpired)
 		case !s.excludedAs(c, exclusionExpired) && !w.AllExcluded.Add(liftDeclined).After(now):
-			w.Excluded = []usher.Exclusion{}
+			w.Excluded = forgiven(w.Excluded)
 			w.AllExcluded = time.Time{}
 			s.raise(c, "nobody_accepts", "")
 		}
