@@ -39,7 +39,7 @@ type posting struct {
 const (
 	hashingFull      = 384
 	hashingWording   = usher.MatchDim - 12 // the other numbers
-	hashingSharpness = 11.0                // how fast likeness becomes certainty; crude, by eye
+	hashingSharpness = 10.0                // how fast likeness becomes certainty; crude, by eye
 )
 
 // hashingManifest is the rule by which hashing answers.
@@ -149,6 +149,7 @@ func (h *hashing) encode(cleaned string) ([]float32, usher.Vector) {
 		s := hashingSharpness * (0.7*b[0] + 0.25*b[1] + 0.15*b[2])
 		if mass > 0 {
 			s += hashingSharpness * 0.8 * share[i] / mass
+			s *= mass / (mass + 5) // a few common characters prove little
 		}
 		logits[i] = float32(s)
 	}
@@ -187,9 +188,13 @@ func count(text string) map[uint64]float64 {
 	var han, word []rune
 	flush := func() {
 		for i := range han {
-			counts[hash(han[i:i+1])] += 0.35
+			counts[hash(han[i:i+1])] += 0.2
 			if i > 0 {
-				counts[hash(han[i-1:i+1])]++
+				weight := 1.0
+				if commonChinese(string(han[i-1 : i+1])) {
+					weight = 0.15
+				}
+				counts[hash(han[i-1:i+1])] += weight
 			}
 		}
 		if len(word) > 0 {
@@ -225,6 +230,17 @@ func count(text string) map[uint64]float64 {
 	}
 	flush()
 	return counts
+}
+
+// commonChinese reports whether a pair of characters occurs in any kind of request.
+func commonChinese(pair string) bool {
+	switch pair {
+	case "问题", "请问", "一下", "怎么", "什么", "可以", "有个", "有问", "我想", "我要", "我有", "我的", "你们", "这个", "那个", "东西", "帮我",
+		"一直", "没有", "能不", "不能", "还是", "有没", "是不", "不是", "为什", "么办", "么弄", "想要", "需要", "已经", "昨天", "今天":
+		return true
+	default:
+		return false
+	}
 }
 
 // hash is FNV-1a over the code points, finished so that high and low bits mix.
