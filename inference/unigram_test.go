@@ -14,6 +14,7 @@ import (
 	"github.com/sugarme/tokenizer/pretrained"
 
 	"usher/inference"
+	"usher/models"
 )
 
 const smallTokenizer = "testdata/tokenizer.json"
@@ -287,10 +288,15 @@ func FuzzTokenize(f *testing.F) {
 }
 
 func BenchmarkTokenize(b *testing.B) {
-	path := os.Getenv("USHER_BENCH_TOKENIZER")
-	if path == "" {
-		path = smallTokenizer
+	dir := b.TempDir()
+	if err := models.Unpack(dir); err != nil {
+		b.Fatal(err)
 	}
+	bundle, err := models.Open(dir, "intent", "default")
+	if err != nil {
+		b.Skip(err)
+	}
+	path := bundle.Path(models.FileTokenizer)
 	u := openUnigram(b, path)
 	const text = "My refund still hasn't arrived after ten days, please help"
 	ids := make([]int64, 0, 128)
