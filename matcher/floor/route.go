@@ -127,7 +127,7 @@ func (s *State) queryFor(c *usher.Conversation, now time.Time) *rank.Query {
 }
 
 // topCandidates is how many scored candidates a decision keeps.
-const topCandidates = 10
+const topCandidates = 5
 
 func (s *State) selection(c *usher.Conversation) usher.Selection {
 	if sel := s.policy.Tier(c.Tier).Selection; sel != "" {
@@ -275,7 +275,8 @@ func (s *State) record(c *usher.Conversation, outcome, reason string) usher.Deci
 
 // Match is a dry run: what would become of b now? Nothing changes.
 func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
-	s.tx = change{now: now, trigger: "message", out: &usher.Change{}}
+	s.tx.begin(&usher.Change{}, now, "")
+	s.tx.trigger = "message"
 	c := &usher.Conversation{
 		ID: "", CustomerID: b.Customer.ID, Channel: b.Channel.ID, Status: usher.StatusQueued, Tags: []string{}, OpenedAt: now, WaitingSince: &now,
 		Language: firstOf(b.Customer.Language, b.Channel.Language),

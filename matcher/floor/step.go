@@ -27,6 +27,37 @@ type change struct {
 	moved   map[string]bool // queues somebody joined or left
 }
 
+// begin empties t for the next step; its memory is used again.
+func (t *change) begin(out *usher.Change, now time.Time, input string) {
+	if t.convs == nil {
+		t.convs, t.agents, t.states, t.queues = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+		t.offers, t.assigns = map[string]usher.Offer{}, map[string]usher.Assignment{}
+		t.freed, t.moved = map[string]bool{}, map[string]bool{}
+	}
+	clear(t.convs)
+	clear(t.agents)
+	clear(t.states)
+	clear(t.queues)
+	clear(t.offers)
+	clear(t.assigns)
+	clear(t.freed)
+	clear(t.moved)
+	t.out, t.now, t.input, t.ids, t.trigger, t.retry = out, now, input, 0, "timer", t.retry[:0]
+}
+
+// sorted returns the keys of m in order; most steps touch one.
+func sorted[V any](m map[string]V) []string {
+	switch len(m) {
+	case 0:
+		return nil
+	case 1:
+		for k := range m {
+			return []string{k}
+		}
+	}
+	return slices.Sorted(maps.Keys(m))
+}
+
 // Step fires every timer that is due at now, in (deadline, id) order, then
 // applies the input, and writes all that was decided to out. The caller has set
 // out.Step to one more than the last stored step; the step counts as taken only
@@ -37,11 +68,7 @@ func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
 		now = s.now
 	}
 	out.Now, out.Input = now, in
-	s.tx = change{
-		out: out, now: now, input: in.ID, trigger: "timer",
-		convs: map[string]bool{}, agents: map[string]bool{}, states: map[string]bool{}, queues: map[string]bool{},
-		offers: map[string]usher.Offer{}, assigns: map[string]usher.Assignment{}, freed: map[string]bool{}, moved: map[string]bool{},
-	}
+	s.tx.begin(out, now, in.ID)
 	if t, ok := in.Body.(usher.Tick); ok && t.Recovery {
 		s.tx.trigger = "recovery"
 		s.recover()
@@ -53,7 +80,7 @@ func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
 	} else {
 		s.settle()
 	}
-	for _, q := range slices.Sorted(maps.Keys(s.tx.moved)) {
+	for _, q := range sorted(s.tx.moved) {
 		s.tellPlaces(q)
 	}
 	s.collect()
@@ -177,7 +204,7 @@ func (s *State) touchState(a *agent) {
 // forgets conversations that are over.
 func (s *State) collect() {
 	out := s.tx.out
-	for _, id := range slices.Sorted(maps.Keys(s.tx.convs)) {
+	for _, id := range sorted(s.tx.convs) {
 		c := s.convs[id]
 		out.Conversations = append(out.Conversations, *c)
 		if c.Status == usher.StatusClosed {
@@ -185,25 +212,25 @@ func (s *State) collect() {
 			s.due.set(id, time.Time{})
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.tx.offers)) {
+	for _, id := range sorted(s.tx.offers) {
 		out.Offers = append(out.Offers, s.tx.offers[id])
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.tx.assigns)) {
+	for _, id := range sorted(s.tx.assigns) {
 		out.Assignments = append(out.Assignments, s.tx.assigns[id])
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.tx.agents)) {
+	for _, id := range sorted(s.tx.agents) {
 		if a := s.agents[id]; a != nil {
 			out.Agents = append(out.Agents, a.Agent)
 		} else {
 			out.AgentsRemoved = append(out.AgentsRemoved, id)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.tx.states)) {
+	for _, id := range sorted(s.tx.states) {
 		if a := s.agents[id]; a != nil {
 			out.States = append(out.States, a.state)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.tx.queues)) {
+	for _, id := range sorted(s.tx.queues) {
 		q := *s.queues[id]
 		q.HandleS = slices.Clone(q.HandleS)
 		out.Queues = append(out.Queues, q)
@@ -219,8 +246,8 @@ func (s *State) collect() {
 // conversations in queue order, then whatever the freed agents can take.
 func (s *State) settle() {
 	for len(s.tx.retry) > 0 || len(s.tx.freed) > 0 {
-		retry := s.tx.retry
-		s.tx.retry = nil
+		retry := slices.Clone(s.tx.retry)
+		s.tx.retry = s.tx.retry[:0]
 		slices.SortFunc(retry, func(a, b string) int {
 			return s.before(s.convs[a], s.convs[b], s.tx.now)
 		})
@@ -229,7 +256,7 @@ func (s *State) settle() {
 				s.tryPlace(c)
 			}
 		}
-		freed := slices.Sorted(maps.Keys(s.tx.freed))
+		freed := sorted(s.tx.freed)
 		clear(s.tx.freed)
 		for _, id := range freed {
 			s.feed(id)

@@ -97,13 +97,16 @@ func (s *State) relaxAt(c *usher.Conversation) time.Time {
 // changes what made it due; one that did not would spin, and is a fault.
 func (s *State) fire() {
 	const most = 64 // rules one conversation can meet in one step
-	fired := map[string]int{}
+	var fired map[string]int
 	for {
 		t, ok := s.due.first()
 		if !ok || t.After(s.tx.now) {
 			return
 		}
 		c := s.convs[s.due.items[0].id]
+		if fired == nil {
+			fired = map[string]int{}
+		}
 		if fired[c.ID]++; fired[c.ID] > most {
 			panic("floor: a deadline of conversation " + c.ID + " does not move on (" + string(c.Status) + ")")
 		}
