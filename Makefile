@@ -52,7 +52,7 @@ test: library ## run everything that needs nothing else installed
 
 .PHONY: race
 race: library ## the tests of the concurrent packages under the race detector
-	$(GO) test -race -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/...
+	$(GO) test -race -timeout 30m -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/... ./catalog/...
 
 .PHONY: onewinner
 onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race detector
@@ -60,11 +60,16 @@ onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race 
 
 .PHONY: crash
 crash: build ## kill the server N times under load, at random instants; SEED=0 draws one
-	$(GO) run -tags $(TAGS) ./eval/crash -usher $(BIN) -n $(N) -seed $(SEED)
+	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_TEST_KILLS=$(N) USHER_TEST_SEED=$(SEED) \
+		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestCrash$$' ./cmd/usher
 
 .PHONY: demo-check
 demo-check: build ## start the demo; fail unless an offer is accepted within 60 s
-	$(GO) run -tags $(TAGS) ./eval/demo -usher $(BIN)
+	USHER_TEST_BINARY=$(abspath $(BIN)) $(GO) test -count=1 -v -tags $(TAGS) -run '^TestDemo$$' ./cmd/usher
+
+.PHONY: contract
+contract: ## the contract suites of stores and indexes
+	$(GO) test -count=1 -tags $(TAGS) ./internal/sqlite ./internal/memindex ./internal/storetest
 
 .PHONY: eval
 eval: build ## how well usher understands and ranks: the sets of eval/
@@ -77,7 +82,7 @@ doctor: build ## check a data directory: make doctor DATA=data/demo
 	$(BIN) doctor --data $(or $(DATA),data/demo)
 
 .PHONY: bench
-bench: library ## the budgets of docs/ARCHITECTURE.md, one run
+bench: library ## every benchmark, one run
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: fuzz

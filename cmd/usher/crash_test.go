@@ -34,9 +34,9 @@ import (
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	kills := number(t, "USHER_TEST_KILLS", 4)
-	seed := uint64(number(t, "USHER_TEST_SEED", 0)) //nolint:gosec // any bits will do
+	seed := uint64(number(t, "USHER_TEST_SEED", 0))
 	if seed == 0 {
-		seed = uint64(time.Now().UnixNano()) //nolint:gosec // any bits will do
+		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("%d kills, USHER_TEST_SEED=%d", kills, seed)
 	c := &crash{
@@ -118,7 +118,7 @@ func (c *crash) round(ctx context.Context, p *process, n int) (*process, error) 
 	load, stop := context.WithCancel(ctx)
 	var clients sync.WaitGroup
 	for k := range 16 {
-		chance := rand.New(rand.NewPCG(c.chance.Uint64(), uint64(k))) //nolint:gosec // small
+		chance := rand.New(rand.NewPCG(c.chance.Uint64(), uint64(k)))
 		clients.Go(func() { c.client(load, p.client(), n, k, chance) })
 	}
 	kind := "serving"

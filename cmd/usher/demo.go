@@ -67,21 +67,17 @@ func (a *app) demo(ctx context.Context, every time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case client := <-clients:
-			if err := loadDemo(ctx, client); err != nil {
-				return ignoreEnd(ctx, err)
+			err := loadDemo(ctx, client)
+			if err == nil {
+				err = play(ctx, client, every, a.stdout)
 			}
-			return ignoreEnd(ctx, play(ctx, client, every, a.stdout))
+			if errors.Is(err, context.Canceled) {
+				err = nil // the end of the demo is no failure
+			}
+			return err
 		}
 	})
 	return g.Wait()
-}
-
-// ignoreEnd drops an error that only says that ctx has ended.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // demoKey makes this run's admin key; those of earlier runs end.

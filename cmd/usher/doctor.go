@@ -104,7 +104,7 @@ func (a *app) diagnose(ctx context.Context) (d diagnosis, err error) {
 	if err != nil {
 		return d, err
 	}
-	defer e.Close()
+	defer func() { err = errors.Join(err, e.Close()) }()
 	st := e.Status()
 	d.Library, d.Degraded = st.Library, st.Degraded
 	d.Models = append(d.Models, strings.TrimSpace(st.Model.Name+" "+st.Model.Version))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,12 +78,11 @@ func (a *app) evaluate(file string, misses bool, run func(*inference.Engine, []e
 	if err != nil {
 		return err
 	}
-	e, err := a.engine()
-	if err != nil {
+	var r eval.Report
+	err = a.withEngine(func(e *inference.Engine) (err error) {
+		r, err = run(e, rows)
 		return err
-	}
-	defer e.Close()
-	r, err := run(e, rows)
+	})
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func showReport(w io.Writer, r eval.Report, misses bool) {
 	rows := [][]string{{"LANGUAGE", "ROWS", "RIGHT", "ACCURACY", "MACRO-F1"}}
 	for _, lang := range slices.Sorted(maps.Keys(r.Languages)) {
 		s := r.Languages[lang]
-		rows = append(rows, []string{lang, fmt.Sprint(s.Rows), fmt.Sprint(s.Right), fmt.Sprintf("%.3f", s.Accuracy), fmt.Sprintf("%.3f", s.MacroF1)})
+		rows = append(rows, []string{lang, strconv.Itoa(s.Rows), strconv.Itoa(s.Right), fmt.Sprintf("%.3f", s.Accuracy), fmt.Sprintf("%.3f", s.MacroF1)})
 	}
 	table(w, rows)
 }

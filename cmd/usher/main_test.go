@@ -56,7 +56,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("serve cannot be negated")
 	}
-	cmd := exec.Command("usher", append([]string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "off"}, args...)...) //nolint:gosec // the program under test
+	cmd := exec.Command("usher", append([]string{"serve", "--addr", "127.0.0.1:0", "--admin-addr", "off"}, args...)...)
 	cmd.Dir = ts.Getenv("WORK")
 	cmd.Env = append(os.Environ(), "USHER_BOOTSTRAP_KEY="+bootstrap)
 	p, err := launch(cmd)
@@ -115,7 +115,7 @@ func binary() string {
 
 // newCommand is usher with args, and a key to it.
 func newCommand(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary(), args...) //nolint:gosec // the program under test
+	cmd := exec.CommandContext(ctx, binary(), args...)
 	cmd.Env = append(os.Environ(), "USHER_BOOTSTRAP_KEY="+bootstrap)
 	return cmd
 }

@@ -117,7 +117,7 @@ func (n *node) close() error {
 		errs = append(errs, n.db.Close())
 	}
 	if n.engine != nil {
-		n.engine.Close()
+		errs = append(errs, n.engine.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -173,15 +173,16 @@ func (n *node) serve(ctx context.Context, ready func(url string) error) error {
 	var err error
 	select {
 	case <-n.dispatcher.Ready():
-		err = n.front(serving, g, failing, ready)
+		err = n.front(serving, failing, g, ready)
 	case <-serving.Done():
 	}
 	stopWork()
 	return errors.Join(err, g.Wait())
 }
 
-// front does what needs the floor, and serves until ctx ends.
-func (n *node) front(ctx context.Context, g *errgroup.Group, work context.Context, ready func(url string) error) error {
+// front does what needs the floor, and serves until ctx ends; what runs beside
+// the API runs until work ends.
+func (n *node) front(ctx, work context.Context, g *errgroup.Group, ready func(url string) error) error {
 	if err := n.firstPolicy(ctx); err != nil {
 		return err
 	}

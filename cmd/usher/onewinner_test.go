@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +65,7 @@ func startRace(t *testing.T) *race {
 	t.Helper()
 	cfg := config.Config{Data: t.TempDir(), Addr: "127.0.0.1:0", AdminAddr: "off", BootstrapKey: bootstrap}
 	cfg.Limits.RequestsPerSecond = 1_000_000
-	n, err := openNode(t.Context(), cfg.WithDefaults(), slog.New(slog.NewTextHandler(io.Discard, nil)), new(slog.LevelVar))
+	n, err := openNode(t.Context(), cfg.WithDefaults(), slog.New(slog.DiscardHandler), new(slog.LevelVar))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func judge(state usher.OfferState, codes map[string]map[int]int) error {
 			return fmt.Errorf("the offer was rescinded, with %d accepts and %d declines answered 200", accepts, declines)
 		}
 		if codes["transfer"][http.StatusOK]+codes["close"][http.StatusOK] == 0 {
-			return fmt.Errorf("the offer was rescinded and nobody was told that he did it")
+			return errors.New("the offer was rescinded and nobody was told that he did it")
 		}
 	default:
 		return fmt.Errorf("the offer is %s", state)

@@ -42,7 +42,7 @@ func (c cues) Less(i, j int) bool { return c[i].at.Before(c[j].at) }
 func (c cues) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
 
 // Push implements heap.Interface.
-func (c *cues) Push(x any) { *c = append(*c, x.(cue)) } //nolint:errcheck,forcetypeassert // heap.Push is only given cues
+func (c *cues) Push(x any) { *c = append(*c, x.(cue)) }
 
 // Pop implements heap.Interface.
 func (c *cues) Pop() any {
@@ -157,10 +157,11 @@ func (s *stage) outcome(r usher.Routing) string {
 		text += fmt.Sprintf(" in %s, place %d", r.Queue, r.Position)
 	}
 	text += " (" + r.Reason + ")"
+	labels := make([]string, len(r.Choices))
 	for i, c := range r.Choices {
-		text += fmt.Sprintf(" %d %s", i+1, c.Label)
+		labels[i] = fmt.Sprintf(" %d %s", i+1, c.Label)
 	}
-	return text
+	return text + strings.Join(labels, "")
 }
 
 // agentsLook has agents notice their offers: most accept after a moment, a few

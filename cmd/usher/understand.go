@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -76,22 +77,25 @@ func (a *app) understand(ctx context.Context, texts []string) ([]usher.Understan
 	if ok {
 		return r.Understand(ctx, texts)
 	}
-	e, err := a.engine()
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
-	us, _, err := readAll(ctx, e, texts)
+	var us []usher.Understanding
+	err = a.withEngine(func(e *inference.Engine) (err error) {
+		us, _, err = readAll(ctx, e, texts)
+		return err
+	})
 	return us, err
 }
 
-// engine starts what understands, without a server.
-func (a *app) engine() (*inference.Engine, error) {
+// withEngine runs fn with what understands, without a server.
+func (a *app) withEngine(fn func(*inference.Engine) error) error {
 	cfg, err := a.config()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return openEngine(cfg)
+	e, err := openEngine(cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(e), e.Close())
 }
 
 // readAll understands texts one by one, as lone messages are.
@@ -158,21 +162,13 @@ func (a *app) match(ctx context.Context, text, channel, customer string) (m api.
 	if ok {
 		return r.Match(ctx, api.MatchRequest{Text: text, Channel: channel, Customer: api.MatchCustomer{ID: customer}})
 	}
-	cfg, err := a.config()
-	if err != nil {
-		return m, err
-	}
-	db, err := sqlite.Open(ctx, database(cfg), sqlite.Options{ReadOnly: true})
-	if err != nil {
-		return m, err
-	}
-	defer db.Close()
-	e, err := openEngine(cfg)
-	if err != nil {
-		return m, err
-	}
-	defer e.Close()
-	return localMatch(ctx, db, e, text, channel, customer)
+	err = a.reading(ctx, func(db *sqlite.DB) error {
+		return a.withEngine(func(e *inference.Engine) (err error) {
+			m, err = localMatch(ctx, db, e, text, channel, customer)
+			return err
+		})
+	})
+	return m, err
 }
 
 // localMatch asks the floor as its rows tell it.
@@ -226,16 +222,13 @@ func showCandidates(w io.Writer, funnel []usher.FilterCount, candidates []usher.
 	}
 	rows := [][]string{{"", "AGENT", "SCORE", "BECAUSE"}}
 	for _, c := range candidates {
-		mark, score, why := "", fmt.Sprintf("%.3f", c.Score.Float()), ""
-		switch {
-		case c.Rejected != "":
-			score, why = "-", "not "+c.Rejected
-		default:
+		mark, score, why := "", "-", "not "+c.Rejected
+		if c.Rejected == "" {
 			var terms []string
 			for _, t := range c.Terms {
 				terms = append(terms, fmt.Sprintf("%s %+.3f", t.Name, t.Value.Float()))
 			}
-			why = strings.Join(terms, "  ")
+			score, why = fmt.Sprintf("%.3f", c.Score.Float()), strings.Join(terms, "  ")
 		}
 		if c.AgentID == chosen {
 			mark = "*"
