@@ -86,7 +86,9 @@ func TestClientErrors(t *testing.T) {
 	if !ok || e.Code != usher.InvalidArgument || len(e.Details) != 2 || e.Path != "intents[0].label" {
 		t.Errorf("faults: %+v", err)
 	}
-	w.with(func() { w.modelDown = &usher.Error{Code: usher.Overloaded, Message: "busy", RetryAfter: 7 * time.Second} })
+	w.with(func() {
+		w.modelDown = &usher.Error{Code: usher.Overloaded, Message: "busy", RetryAfter: 7 * time.Second}
+	})
 	_, err = api.NewClient(c.base, bootstrap).Understand(ctx, []string{"a"})
 	if e, ok := errors.AsType[*usher.Error](err); !ok || e.Code != usher.Overloaded || e.RetryAfter != 7*time.Second {
 		t.Errorf("overloaded: %+v", err)

@@ -403,8 +403,9 @@ func TestEventToken(t *testing.T) {
 	browser.want(403, "GET", "/v1/events?agent_id=anna&token="+tok, nil)
 }
 
-// stall opens a stream that is not read until the returned body is.
-func (c *client) stall() *http.Response {
+// stall opens a stream that is not read until the returned body is; buffer is
+// what its socket holds, 0 = what the system gives.
+func (c *client) stall(buffer int) *http.Response {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), "GET", c.base+"/v1/events", nil)
 	if err != nil {
@@ -413,8 +414,8 @@ func (c *client) stall() *http.Response {
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	small := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			err = tcp.SetReadBuffer(4 << 10) // it is full soon
+		if tcp, ok := conn.(*net.TCPConn); ok && buffer > 0 {
+			err = tcp.SetReadBuffer(buffer)
 		}
 		return conn, err
 	}}
@@ -440,9 +441,9 @@ func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	c := serve(t, w)
-	stuck := c.stall()
+	stuck := c.stall(0)
 	quick := c.listen("types=test.made")
-	const sent = 400 // the ring, and what the server's socket holds
+	const sent = 700 // the ring, and far more than sockets hold
 	for range sent {
 		w.emit(heavy())
 	}
@@ -471,12 +472,17 @@ func TestStuckReaderAtShutdown(t *testing.T) {
 	w := newWorld()
 	c := &client{t: t, key: bootstrap, spec: readSpec(t), log: &logged{}}
 	stop := c.run(newServer(t, w))
-	c.stall()
+	c.stall(4 << 10)
 	quick := c.listen("types=test.made")
 	for range 100 {
 		w.emit(heavy())
 	}
 	quick.listenTo(w, 1)
+	ahead, err := net.Dial("tcp", strings.TrimPrefix(c.base, "http://")) // nor does one on which nothing is asked
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ahead.Close()
 	start := time.Now()
 	if err := stop(); err != nil {
 		t.Errorf("Serve: %v", err)

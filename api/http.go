@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,8 @@ func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // streams and lets running requests finish, for DrainFor at most. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	hs := NewHTTPServer(s, s.log)
+	silent := &silent{conns: map[net.Conn]struct{}{}}
+	hs.ConnState = silent.track
 	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFeeding()
 	fed := make(chan error, 1)
@@ -43,6 +46,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		stopFeeding() // ends the streams, which would otherwise hold the drain up
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainFor)
 		defer cancel()
+		silent.close()
 		if late := hs.Shutdown(drain); late != nil {
 			s.log.WarnContext(ctx, "requests cut off at the end", slog.Any("error", late))
 			err = hs.Close()
@@ -53,4 +57,34 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	stopFeeding()
 	return errors.Join(err, <-fed)
+}
+
+// silent knows the connections on which nothing was ever asked. A shutdown would
+// wait seconds for them: browsers and proxies open them ahead of need.
+type silent struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	over  bool
+}
+
+func (s *silent) track(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(s.conns, c)
+	case s.over: // accepted while the listener closed
+		_ = c.Close()
+	default:
+		s.conns[c] = struct{}{}
+	}
+}
+
+func (s *silent) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for c := range s.conns {
+		_ = c.Close() // nobody is waiting for an answer on it
+	}
 }
