@@ -21,7 +21,7 @@ const linksKept = 4096
 type skillLinks struct {
 	making sync.Mutex // held while the vectors of the labels are made, so that it is done once
 	mu     sync.Mutex
-	labels []usher.Vec // by label: mean of its examples, length 1; nil until first used
+	labels []usher.Vec // by label, length 1; nil until first used
 	known  map[string][]usher.SkillLink
 }
 
@@ -105,7 +105,8 @@ func (e *Engine) likeness(ctx context.Context, cleaned string) ([]float64, error
 	return score, nil
 }
 
-// labelVectors encodes the labels' examples once.
+// labelVectors encodes the labels once: each is as near to its title as to the
+// centre of its examples, since a skill is named in the manner of a title.
 func (e *Engine) labelVectors(ctx context.Context) ([]usher.Vec, error) {
 	e.links.making.Lock()
 	defer e.links.making.Unlock()
@@ -116,28 +117,49 @@ func (e *Engine) labelVectors(ctx context.Context) ([]usher.Vec, error) {
 		return labels, nil
 	}
 	for _, l := range e.text.bundle.Labels {
-		var examples []string
+		var examples, titles []string
 		for _, language := range []string{"zh", "en"} {
 			examples = append(examples, l.Examples[language]...)
-		}
-		sum := make(usher.Vec, e.text.bundle.Manifest.Embedding.Dimension)
-		if len(examples) > 0 {
-			answers, _, err := e.Understand(ctx, examples, Bulk)
-			if err != nil {
-				return nil, fmt.Errorf("encode examples of %s: %w", l.Label, err)
-			}
-			for _, a := range answers {
-				for i, x := range a.Vector.Full {
-					sum[i] += x
-				}
+			if title := l.Title[language]; title != "" {
+				titles = append(titles, title)
 			}
 		}
-		labels = append(labels, unit(sum))
+		v, err := e.centre(ctx, examples)
+		if err != nil {
+			return nil, fmt.Errorf("encode examples of %s: %w", l.Label, err)
+		}
+		title, err := e.centre(ctx, titles)
+		if err != nil {
+			return nil, fmt.Errorf("encode title of %s: %w", l.Label, err)
+		}
+		for i, x := range title {
+			v[i] += x
+		}
+		labels = append(labels, unit(v))
 	}
 	e.links.mu.Lock()
 	defer e.links.mu.Unlock()
 	e.links.labels = labels
 	return labels, nil
+}
+
+// centre returns the direction that texts have in common, of length 1, or zero
+// for no texts.
+func (e *Engine) centre(ctx context.Context, texts []string) (usher.Vec, error) {
+	sum := make(usher.Vec, e.text.bundle.Manifest.Embedding.Dimension)
+	if len(texts) == 0 {
+		return sum, nil
+	}
+	answers, _, err := e.Understand(ctx, texts, Bulk)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range answers {
+		for i, x := range a.Vector.Full {
+			sum[i] += x
+		}
+	}
+	return unit(sum), nil
 }
 
 // actionable gives each label one can act upon its score.

@@ -106,11 +106,16 @@ def tally(p, y, rule):
 
 
 def label_vectors(s, tokenizer):
-    """Per label: the mean of the embeddings of its examples, zh and en together, of length 1."""
+    """Per label: midway between the centre of its examples and the centre of its titles, zh and en together, of
+    length 1. A skill is named in the manner of a title. inference/links.go does the same."""
+
+    def centre(texts):
+        v = exporting.outputs(s, [clean(x) for x in texts], tokenizer)[1].mean(0)
+        return v / np.linalg.norm(v)
+
     out = []
     for t in rowing.TAXONOMY:
-        texts = [clean(x) for code in ("zh", "en") for x in t["examples"][code]]
-        v = exporting.outputs(s, texts, tokenizer)[1].mean(0)
+        v = centre([x for code in ("zh", "en") for x in t["examples"][code]]) + centre([t["title"][c] for c in ("zh", "en")])
         out.append(v / np.linalg.norm(v))
     return np.stack(out)
 
