@@ -129,7 +129,6 @@ func (a *app) command() *cobra.Command {
 		return nil
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{commandName(c), err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.understandCommand(), a.matchCommand(), a.policyCommand(), a.keysCommand(),
 		a.decisionsCommand(), a.evalCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),

@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("USHER_ONNXRUNTIME", "") // scripts say the same with and without the library
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": scriptServe, "stop": scriptStop},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": scriptServe, "stop": scriptStop, "api": scriptAPI},
 	})
 }
 
@@ -80,6 +80,33 @@ func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no server runs")
 	}
 	ts.Check(p.wait(15 * time.Second))
+}
+
+// scriptAPI makes one call of the running server, and sets variables from the
+// answer: api METHOD PATH [FILE] [NAME=path.in.the.answer]...
+func scriptAPI(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: api METHOD PATH [FILE] [NAME=path.in.the.answer]...")
+	}
+	method, path, args := args[0], args[1], args[2:]
+	var body any
+	if len(args) > 0 && !strings.Contains(args[0], "=") {
+		body, args = []byte(ts.ReadFile(args[0])), args[1:]
+	}
+	var answer map[string]any
+	ts.Check(api.NewClient(ts.Getenv("URL"), bootstrap).Do(context.Background(), method, path, body, &answer))
+	for _, a := range args {
+		name, place, _ := strings.Cut(a, "=")
+		var v any = answer
+		for step := range strings.SplitSeq(place, ".") {
+			object, ok := v.(map[string]any)
+			if !ok {
+				ts.Fatalf("%s: there is no %s in the answer %v", place, step, answer)
+			}
+			v = object[step]
+		}
+		ts.Setenv(name, fmt.Sprint(v))
+	}
 }
 
 const bootstrap = "test-key-0123456789"
@@ -233,4 +260,46 @@ func number(t *testing.T, name string, otherwise int) int {
 		t.Fatalf("%s is %q, no number", name, v)
 	}
 	return n
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		want int
+	}{
+		"help":            {[]string{"--help"}, exitOK},
+		"version":         {[]string{"version"}, exitOK},
+		"unknown command": {[]string{"route"}, exitUsage},
+		"unknown flag":    {[]string{"serve", "--colour"}, exitUsage},
+		"wrong server":    {[]string{"keys", "list", "--server", "here"}, exitUsage},
+		"no arguments":    {[]string{"decisions", "show"}, exitUsage},
+		"wrong setting":   {[]string{"config", "check", "--addr", "x"}, exitFailed},
+		"absent file":     {[]string{"policy", "check", "absent.json"}, exitFailed},
+		"absent server":   {[]string{"keys", "list", "--server", "http://127.0.0.1:1"}, exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out, failed bytes.Buffer
+			got := run(t.Context(), tc.args, func(string) string { return "" }, strings.NewReader(""), &out, &failed)
+			if got != tc.want {
+				t.Errorf("got %d, want %d: %s", got, tc.want, &failed)
+			}
+			if (got != exitOK) != (failed.Len() > 0) {
+				t.Errorf("exit code %d, and on standard error: %q", got, &failed)
+			}
+		})
+	}
+}
+
+// TestStopBeforeReady: whoever stops usher while it starts gets a clean end.
+func TestStopBeforeReady(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, failed bytes.Buffer
+	args := []string{"serve", "--data", t.TempDir(), "--addr", "127.0.0.1:0", "--admin-addr", "off"}
+	if got := run(ctx, args, func(string) string { return "" }, strings.NewReader(""), &out, &failed); got != exitOK || out.Len() > 0 {
+		t.Errorf("got %d, %q and %q, want 0 and no ready line", got, &out, &failed)
+	}
 }

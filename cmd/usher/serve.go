@@ -46,11 +46,13 @@ func (a *app) serve(ctx context.Context, cfg config.Config, ready func(n *node, 
 	level.Set(l)
 	log := telemetry.NewLogger(a.stderr, level, cfg.Log.Format)
 	n, err := openNode(ctx, cfg, log, level)
-	if err != nil {
-		return err
+	if err == nil {
+		err = n.serve(ctx, func(url string) error { return ready(n, url) })
+		err = errors.Join(err, n.close())
 	}
-	err = n.serve(ctx, func(url string) error { return ready(n, url) })
-	err = errors.Join(err, n.close())
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // told to stop before it was ready
+	}
 	if err == nil {
 		log.InfoContext(ctx, "stopped")
 	}
