@@ -184,8 +184,11 @@ func (c *call) onlyAgent() string {
 			return ""
 		}
 	}
-	return or(c.by.AgentID, "\x00") // an agent key without an agent sees nobody's
+	return or(c.by.AgentID, nobody)
 }
+
+// nobody is the agent of an agent's key without one: it matches no stored id.
+const nobody = "\x00"
 
 // tokens are single-use stand-ins for a key, for browsers that cannot send headers.
 type tokens struct {

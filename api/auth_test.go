@@ -152,6 +152,7 @@ func TestScopes(t *testing.T) {
 	if got := keys["agent"].want(403, "POST", offer+"/accept", nil); got.text("error.hint") == "" {
 		t.Errorf("accept as nobody: %s", got.raw)
 	}
+	keys["agent"].want(403, "GET", "/v1/events", nil)
 	keys["supervisor"].want(200, "POST", offer+"/accept", nil)
 }
 

@@ -413,6 +413,9 @@ func (s *Server) events(ctx context.Context, c *call, w http.ResponseWriter) err
 		CustomerID: c.query.Get("customer_id"), Types: words(c.query["types"]),
 	}
 	if own := c.onlyAgent(); own != "" {
+		if own == nobody {
+			return usher.Errorf(usher.PermissionDenied, "this key acts as no agent")
+		}
 		if f.AgentID == "" {
 			f.AgentID = own
 		}
@@ -451,8 +454,8 @@ func (s *Server) startOf(ctx context.Context, lastID string) (start usher.Cursor
 	if lastID == "" {
 		return end, false, nil
 	}
-	at, err := usher.ParseCursor(lastID)
-	if err != nil || after(at, end) {
+	at, known := place(lastID)
+	if !known || after(at, end) {
 		return end, true, nil
 	}
 	first, err := s.cfg.Store.FirstEvent(ctx)
@@ -464,6 +467,12 @@ func (s *Server) startOf(ctx context.Context, lastID string) (start usher.Cursor
 		return end, true, nil
 	}
 	return at, false, nil
+}
+
+// place reads an event id; false for what was never one.
+func place(id string) (usher.Cursor, bool) {
+	at, err := usher.ParseCursor(id)
+	return at, err == nil
 }
 
 func (ss *session) run(ctx context.Context, expired bool) error {

@@ -275,6 +275,7 @@ func TestBadRequests(t *testing.T) {
 		{"event filter", "GET", "/v1/events?agent_id=nobody", nil, 404, "not_found", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := *c
 			c.t = t
 			a := c.call(tt.method, tt.path, tt.body)
@@ -313,7 +314,7 @@ func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	c := serve(t, newWorld())
 	big := `{"channel":"web","text":"` + strings.Repeat("x", 2_000_000) + `"}`
-	req, err := http.NewRequestWithContext(t.Context(), "POST", c.base+"/v1/messages", struct{ *strings.Reader }{strings.NewReader(big)})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.base+"/v1/messages", struct{ *strings.Reader }{strings.NewReader(big)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +326,7 @@ func TestTooLarge(t *testing.T) {
 		}
 		res.Body.Close()
 	}
-	req, err = http.NewRequestWithContext(t.Context(), "POST", c.base+"/v1/messages", strings.NewReader(big))
+	req, err = http.NewRequestWithContext(t.Context(), http.MethodPost, c.base+"/v1/messages", strings.NewReader(big))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +372,7 @@ func TestFailuresAreNotShown(t *testing.T) {
 	if a.code() != "overloaded" || a.header.Get("Retry-After") != "1" {
 		t.Errorf("overloaded: %v %s", a.header, a.raw)
 	}
-	w.with(func() { w.down = errSecret{} })
+	w.with(func() { w.down = secretError{} })
 	a = c.want(500, "POST", "/v1/messages", map[string]any{"channel": "web", "text": "hello"})
 	if a.code() != "internal" || strings.Contains(string(a.raw), "secret") {
 		t.Errorf("internal: %s", a.raw)
@@ -401,9 +402,9 @@ func TestFailuresAreNotShown(t *testing.T) {
 	}
 }
 
-type errSecret struct{}
+type secretError struct{}
 
-func (errSecret) Error() string { return "secret cause" }
+func (secretError) Error() string { return "secret cause" }
 
 func TestRequestID(t *testing.T) {
 	t.Parallel()

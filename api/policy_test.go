@@ -227,7 +227,9 @@ func TestPublishIsIdempotent(t *testing.T) {
 	if string(first.raw) != string(again.raw) {
 		t.Errorf("not the first answer: %s", again.raw)
 	}
-	var v struct{ Version int }
+	var v struct {
+		Version int `json:"version"`
+	}
 	if err := json.Unmarshal(c.want(200, "GET", "/v1/policy", nil).raw, &v); err != nil || v.Version != 2 {
 		t.Errorf("published twice: %d %v", v.Version, err)
 	}

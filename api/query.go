@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,12 +98,7 @@ func (m Match) Holds(etag string) bool {
 	case m.Any:
 		return true
 	}
-	for _, t := range m.Tags {
-		if t == etag {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.Tags, etag)
 }
 
 // Version reports whether a resource of this version (0 = none exists) is meant.
