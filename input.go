@@ -190,7 +190,7 @@ type ConversationFacts struct {
 	Holds          []int  `json:"holds"`
 }
 
-// Kinds in the journal.
+// Kind is the name in the journal.
 func (Arrival) Kind() Kind        { return "arrival" }
 func (Reply) Kind() Kind          { return "reply" }
 func (Accept) Kind() Kind         { return "accept" }

@@ -224,7 +224,7 @@ func (c *rankingCase) statement(word, rest string) (err error) {
 	case "expect":
 		kind, want, _ := strings.Cut(rest, " ")
 		e := expectation{kind: kind}
-		for _, x := range strings.Split(want, "|") {
+		for x := range strings.SplitSeq(want, "|") {
 			if x = unquote(x); x != "" {
 				e.want = append(e.want, x)
 			}
@@ -552,7 +552,7 @@ func (c *rankingCase) asks() bool {
 func groups(line string) []string {
 	var parts []string
 	quoted, from := false, 0
-	for i := 0; i < len(line); i++ {
+	for i := range len(line) {
 		switch {
 		case line[i] == '"':
 			quoted = !quoted
@@ -572,7 +572,7 @@ func groups(line string) []string {
 // list splits at commas.
 func list(s string) []string {
 	var parts []string
-	for _, p := range strings.Split(s, ",") {
+	for p := range strings.SplitSeq(s, ",") {
 		if p = unquote(p); p != "" {
 			parts = append(parts, p)
 		}

@@ -19,7 +19,7 @@ func TestCleanIsThatOfTraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	rows := 0
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)

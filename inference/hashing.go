@@ -162,7 +162,7 @@ func (h *hashing) encode(cleaned string) ([]float32, usher.Vector) {
 		}
 	}
 	for i, x := range topic {
-		match[hashingWording+i] = 1.5 * x //nolint:gosec // there are twelve topics; the topic counts more than the wording once it is sure
+		match[hashingWording+i] = 1.5 * x // the topic counts more than the wording once it is sure
 	}
 	if wording == nil && unit(topic) == nil {
 		return logits, v
@@ -247,7 +247,7 @@ func commonChinese(pair string) bool {
 func hash(rs []rune) uint64 {
 	x := uint64(14695981039346656037)
 	for _, r := range rs {
-		x = (x ^ uint64(r)) * 1099511628211 //nolint:gosec // a code point is not negative
+		x = (x ^ uint64(r)) * 1099511628211
 	}
 	x ^= x >> 32
 	x *= 0x9e3779b97f4a7c15

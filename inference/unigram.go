@@ -300,12 +300,16 @@ func (u *Unigram) Tokenize(sequence string) ([]tokenizer.Token, error) {
 }
 
 // TokenToId implements sugarme's Model.
+//
+//nolint:staticcheck // the name is sugarme's
 func (u *Unigram) TokenToId(token string) (id int, ok bool) {
 	id, ok = u.ids[token]
 	return id, ok
 }
 
 // IdToToken implements sugarme's Model.
+//
+//nolint:staticcheck // the name is sugarme's
 func (u *Unigram) IdToToken(id int) (token string, ok bool) {
 	if id < 0 || id >= len(u.pieces) {
 		return "", false

@@ -39,7 +39,7 @@ func tokenRows(t *testing.T, path string) []tokenRow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	var rows []tokenRow
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)

@@ -3,6 +3,7 @@ package floor_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func journal(tb testing.TB, agents, conversations int) (usher.Floor, []recorded)
 		var out usher.Change
 		out.Step = step + 1
 		k.n++
-		s.Step(k.now, usher.Input{ID: fmt.Sprint(k.n), By: usher.Principal{Scopes: []string{"admin"}}, Body: b}, &out)
+		s.Step(k.now, usher.Input{ID: strconv.Itoa(k.n), By: usher.Principal{Scopes: []string{"admin"}}, Body: b}, &out)
 		if out.Changed() {
 			step++
 		}

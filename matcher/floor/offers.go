@@ -263,8 +263,9 @@ func (s *State) missed(c *usher.Conversation, o *usher.Offer) {
 }
 
 func (s *State) exclude(c *usher.Conversation, agentID, kind string) {
-	others := slices.DeleteFunc(slices.Clone(c.Work.Excluded), func(x usher.Exclusion) bool { return x.AgentID == agentID })
-	c.Work.Excluded = append(others, usher.Exclusion{AgentID: agentID, Kind: kind, At: s.tx.now})
+	xs := slices.DeleteFunc(slices.Clone(c.Work.Excluded), func(x usher.Exclusion) bool { return x.AgentID == agentID })
+	xs = append(xs, usher.Exclusion{AgentID: agentID, Kind: kind, At: s.tx.now})
+	c.Work.Excluded = xs
 }
 
 func (s *State) excludedAs(c *usher.Conversation, kind string) bool {

@@ -232,7 +232,7 @@ func (s *State) publish(b usher.PolicyPublish) *usher.Error {
 	v := b.Policy
 	v.PublishedAt = s.tx.now
 	if err := s.compile(v); err != nil {
-		return err.(*usher.Error)
+		return err
 	}
 	s.weigh()
 	s.retable()

@@ -177,7 +177,7 @@ func TestReplay(t *testing.T) {
 	var step usher.Step
 	refused, decisions := 0, 0
 	for n := range inputs {
-		in := usher.Input{}
+		var in usher.Input
 		if s := seedInputs(); n < len(s) {
 			in = s[n]
 		} else {
@@ -274,7 +274,7 @@ func rows(t *testing.T, c usher.Change) []byte {
 		redacted.Text = ""
 		c.Result.Message = &redacted
 	}
-	raw, err := json.Marshal(c)
+	raw, err := json.Marshal(c) //nolint:musttag // compared with itself, never stored
 	if err != nil {
 		t.Fatal(err)
 	}

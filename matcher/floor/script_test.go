@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,8 +117,10 @@ func newWorld(t *testing.T) *world {
 	}
 	p := usher.DefaultPolicy()
 	p.Skills = []usher.Skill{
-		{Name: "refund", Intents: []string{"refund"}}, {Name: "tech", Intents: []string{"tech"}},
-		{Name: "billing", Intents: []string{"billing"}}, {Name: "order", Intents: []string{"order"}},
+		{Name: "refund", Intents: []string{"refund"}},
+		{Name: "tech", Intents: []string{"tech"}},
+		{Name: "billing", Intents: []string{"billing"}},
+		{Name: "order", Intents: []string{"order"}},
 	}
 	p.Queues = append(p.Queues, usher.Queue{ID: "care", Name: "Care", TargetS: 60, MaxWaitS: 240, Selection: usher.SelectBestFit})
 	w.must(usher.PolicyPublish{Policy: usher.PolicyVersion{Version: 1, Document: p}})
@@ -377,7 +380,7 @@ func (w *world) message(f []string) error {
 	u := &usher.Understanding{
 		Outcome: usher.OutcomeAccept, Language: usher.LanguageP{Tag: "zh", Probability: .99}, Model: usher.ModelRef{Name: "test", Version: "1"},
 	}
-	for _, part := range strings.Split(f[1], ",") {
+	for part := range strings.SplitSeq(f[1], ",") {
 		label, p, ok := strings.Cut(part, "=")
 		v := .95
 		if ok {
@@ -456,10 +459,8 @@ func (w *world) restart() error {
 
 func (w *world) expect(f []string) error {
 	if f[0] == "event" {
-		for _, e := range w.events {
-			if e == f[1] {
-				return nil
-			}
+		if slices.Contains(w.events, f[1]) {
+			return nil
 		}
 		return fmt.Errorf("got events %v", w.events)
 	}

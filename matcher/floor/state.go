@@ -113,7 +113,7 @@ func New(f usher.Floor, engine string) (*State, error) {
 }
 
 // compile makes v the serving policy.
-func (s *State) compile(v usher.PolicyVersion) error {
+func (s *State) compile(v usher.PolicyVersion) *usher.Error {
 	p, faults := policy.Compile(v)
 	if len(faults) > 0 {
 		return &usher.Error{Code: usher.Unprocessable, Message: "the policy has faults", Details: faults}

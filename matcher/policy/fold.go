@@ -133,7 +133,7 @@ func foldAll(in []string) []string {
 type pairs [1 << 10]uint64
 
 func pair(a, b rune) uint16 {
-	return uint16((uint64(a)*0x9E3779B97F4A7C15 + uint64(b)*0xC2B2AE3D27D4EB4F) >> 48) //nolint:gosec // a character of a text is never negative
+	return uint16((uint64(a)*0x9E3779B97F4A7C15 + uint64(b)*0xC2B2AE3D27D4EB4F) >> 48)
 }
 
 // fill makes p the pairs of a folded text.

@@ -2,6 +2,7 @@ package rank
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"usher"
@@ -323,14 +324,7 @@ func (t *Table) understood(g *gate, q *Query) float64 {
 	return sum
 }
 
-func has(ids []uint32, id uint32) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
-}
+func has(ids []uint32, id uint32) bool { return slices.Contains(ids, id) }
 
 func speaks(spoken []level, tongue uint32, workspace bool) bool {
 	if len(spoken) == 0 {
