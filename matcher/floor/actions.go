@@ -261,7 +261,10 @@ func (s *State) reopen(b usher.Reopen) *usher.Error {
 	understood, vector := c.Work.Understanding, c.Work.Vector
 	s.revive(&c)
 	c.Work.Understanding, c.Work.Vector = understood, vector
-	c.Work.Facts = usher.TextFacts{Version: s.version.Version, Holds: []int{}}
+	if c.Work.Facts.Version != s.version.Version {
+		// What its text met was told of another policy: unknown until it writes.
+		c.Work.Facts = usher.TextFacts{Version: s.version.Version, Holds: []int{}}
+	}
 	s.event(usher.EventConversationReopened, &c, "", nil)
 	if block := s.evaluate(&c); block != "" {
 		s.block(&c, block)

@@ -229,6 +229,15 @@ func (s *State) publish(b usher.PolicyPublish) *usher.Error {
 	if b.Policy.Version != s.version.Version+1 {
 		return usher.Errorf(usher.Stale, "the policy is at version %d", s.version.Version)
 	}
+	holds := make(map[string][]int, len(b.Facts))
+	for _, f := range b.Facts {
+		holds[f.ConversationID] = f.Holds
+	}
+	for _, id := range s.Waiting() {
+		if _, ok := holds[id]; !ok {
+			return usher.Errorf(usher.Conflict, "a conversation began to wait while the policy was being published")
+		}
+	}
 	v := b.Policy
 	v.PublishedAt = s.tx.now
 	if err := s.compile(v); err != nil {
@@ -242,10 +251,6 @@ func (s *State) publish(b usher.PolicyPublish) *usher.Error {
 		kind = usher.EventPolicyRestored
 	}
 	s.event(kind, nil, "", versionData{v.Version})
-	holds := make(map[string][]int, len(b.Facts))
-	for _, f := range b.Facts {
-		holds[f.ConversationID] = f.Holds
-	}
 	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
 		c := s.convs[id]
 		c.Work.Facts = usher.TextFacts{Version: v.Version, Holds: holds[id]}

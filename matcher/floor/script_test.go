@@ -342,7 +342,11 @@ func (w *world) policy(key, value string) error {
 	default:
 		return fmt.Errorf("unknown policy key %q", key)
 	}
-	return w.step1(usher.PolicyPublish{Policy: v})
+	var facts []usher.ConversationFacts
+	for _, id := range w.s.Waiting() {
+		facts = append(facts, usher.ConversationFacts{ConversationID: id, Holds: []int{}})
+	}
+	return w.step1(usher.PolicyPublish{Policy: v, Facts: facts})
 }
 
 func (w *world) agent(f []string) error {
