@@ -89,7 +89,7 @@ bench: library ## every benchmark, one run
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; grep -rlE '^func Fuzz' --include '*_test.go' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
 		for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$dir | grep '^Fuzz'); do \
-			echo "$$dir $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir; \
+			echo "$$dir $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; done
 
 .PHONY: cover
