@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,13 +15,15 @@ import (
 	"usher/models"
 )
 
-// benchTexts are of the length of real messages.
-func benchTexts() []string {
-	return []string{
-		"我的退款已经申请一个星期了还没有到账", "My refund still hasn't arrived after ten days", "App一打开就闪退，登录不上去",
-		"The app crashes every time I try to log in", "请问这个可以开增值税专用发票吗", "where is my parcel, the tracking has not moved",
-		"帮我把收货地址改成公司那个", "can you cancel my order please",
+// benchTexts are of the length of real messages: those with which eval/bench loads
+// the server, so that the two can be compared.
+func benchTexts(b *testing.B) []string {
+	b.Helper()
+	raw, err := os.ReadFile("../eval/bench/texts.txt")
+	if err != nil {
+		b.Fatal(err)
 	}
+	return strings.Split(strings.TrimSpace(string(raw)), "\n")
 }
 
 // benchEngine opens the shipped text model, or the one below USHER_BENCH_MODELS.
@@ -73,7 +76,7 @@ func cpu(b *testing.B) (report func()) {
 // thread.
 func BenchmarkBare(b *testing.B) {
 	e := benchEngine(b, 0)
-	texts, t := benchTexts(), e.text
+	texts, t := benchTexts(b), e.text
 	m := &t.bundle.Manifest
 	ids, mask := make([]int64, 0, m.MaxLength), ones(m.MaxLength)
 	logits, full, match := make([]float32, len(t.bundle.Labels)), make([]float32, m.Embedding.Dimension), make([]float32, m.Embedding.MatchDimension)
@@ -98,7 +101,7 @@ func BenchmarkBare(b *testing.B) {
 // BenchmarkUnderstand is the whole engine, one text after the other.
 func BenchmarkUnderstand(b *testing.B) {
 	e := benchEngine(b, 0)
-	texts, n := benchTexts(), 0
+	texts, n := benchTexts(b), 0
 	b.ReportAllocs()
 	report := cpu(b)
 	for b.Loop() {
@@ -115,7 +118,7 @@ func BenchmarkUnderstandCrowd(b *testing.B) {
 	for name, shared := range map[string]int{"alone": 0, "shared256": 256} {
 		b.Run(name, func(b *testing.B) {
 			e := benchEngine(b, shared)
-			texts := benchTexts()
+			texts := benchTexts(b)
 			work := make(chan int)
 			var askers sync.WaitGroup
 			for range 32 {
@@ -146,7 +149,7 @@ func BenchmarkHashing(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	texts, n := benchTexts(), 0
+	texts, n := benchTexts(b), 0
 	for b.Loop() {
 		if _, _, err := e.Understand(b.Context(), texts[n%len(texts):n%len(texts)+1], Chat); err != nil {
 			b.Fatal(err)

@@ -282,8 +282,10 @@ func (e *Engine) understand(ctx context.Context, texts []string, prio Priority, 
 	if len(jobs) == 0 {
 		return nil
 	}
-	if err := e.text.sched.submit(jobs, prio); err != nil {
-		return err
+	if len(jobs) > 1 || !e.text.sched.here(jobs[0]) {
+		if err := e.text.sched.submit(jobs, prio); err != nil {
+			return err
+		}
 	}
 	for k, j := range jobs {
 		select {

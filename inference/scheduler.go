@@ -39,17 +39,47 @@ type scheduler struct {
 	mu      sync.Mutex
 	ready   sync.Cond
 	waiting [2][]*job // by priority
+	places  int       // runs that may still begin; all in all as many as workers
+	callers sync.WaitGroup
 	closed  bool
 	workers sync.WaitGroup
 }
 
 func newScheduler(workers, limit, tokens int, run func([]*job)) *scheduler {
-	s := &scheduler{run: run, tokens: tokens, limit: limit}
+	s := &scheduler{run: run, tokens: tokens, limit: limit, places: workers}
 	s.ready.L = &s.mu
 	for range workers {
 		s.workers.Go(s.work)
 	}
 	return s
+}
+
+// here runs j on the caller's goroutine if there is a place and nobody waits: handing
+// it to a worker and back costs more than all else around a run. False means that it
+// has to be submitted.
+func (s *scheduler) here(j *job) bool {
+	s.mu.Lock()
+	if s.closed || s.places == 0 || len(s.waiting[Chat])+len(s.waiting[Bulk]) > 0 {
+		s.mu.Unlock()
+		return false
+	}
+	s.places--
+	s.callers.Add(1)
+	s.mu.Unlock()
+	defer s.callers.Done()
+	s.do([]*job{j})
+	s.mu.Lock()
+	s.free()
+	s.mu.Unlock()
+	return true
+}
+
+// free gives a place back, to a worker if there is work. The lock is held.
+func (s *scheduler) free() {
+	s.places++
+	if len(s.waiting[Chat])+len(s.waiting[Bulk]) > 0 {
+		s.ready.Signal()
+	}
 }
 
 // submit queues js or none of them. Bulk is refused from half the queue on, so that
@@ -87,6 +117,7 @@ func (s *scheduler) close() {
 	s.ready.Broadcast()
 	s.mu.Unlock()
 	s.workers.Wait()
+	s.callers.Wait()
 }
 
 func (s *scheduler) work() {
@@ -96,20 +127,28 @@ func (s *scheduler) work() {
 			return
 		}
 		s.do(batch)
+		s.mu.Lock()
+		s.free()
+		s.mu.Unlock()
 	}
 }
 
-// next waits for work; nil means that there will be none.
+// next waits for work and a place, and takes both; nil means that there will be none.
 func (s *scheduler) next() []*job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		for prio := range s.waiting {
+			if s.places == 0 {
+				break
+			}
 			if batch := s.take(&s.waiting[prio]); len(batch) > 0 {
+				s.places--
 				return batch
 			}
 		}
-		if s.closed {
+		if s.closed && len(s.waiting[Chat])+len(s.waiting[Bulk]) == 0 {
+			s.ready.Broadcast() // nor for workers who waited for a place
 			return nil
 		}
 		s.ready.Wait()

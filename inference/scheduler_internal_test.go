@@ -153,3 +153,46 @@ func TestSchedulerSurvivesPanics(t *testing.T) {
 	}
 	s.close()
 }
+
+// Callers run their own text while there is a place, and share the places with the
+// workers; what waits goes first.
+func TestSchedulerRunsOnTheCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &held{gate: make(chan struct{})}
+		s := newScheduler(1, 8, 0, h.run)
+		first := make(chan bool, 1)
+		go func() { first <- s.here(newJob(t.Context(), 1)) }()
+		synctest.Wait() // it runs
+		if s.here(newJob(t.Context(), 2)) {
+			t.Error("two ran in one place")
+		}
+		queued := []*job{newJob(t.Context(), 3), newJob(t.Context(), 4)}
+		if err := s.submit(queued, Bulk); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := h.seen(); len(got) != 1 {
+			t.Errorf("ran %v beside the caller", got)
+		}
+		ended := make(chan struct{})
+		go func() { s.close(); close(ended) }()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Error("close did not wait")
+		default:
+		}
+		close(h.gate)
+		<-ended
+		if !<-first || queued[0].err != nil || queued[1].err != nil {
+			t.Error("the caller or what waited was not served")
+		}
+		if s.here(newJob(t.Context(), 5)) {
+			t.Error("ran after close")
+		}
+		if got, want := h.seen(), [][]int{{1}, {3}, {4}}; !slices.EqualFunc(got, want, slices.Equal[[]int]) {
+			t.Errorf("ran %v, want %v", got, want)
+		}
+	})
+}
