@@ -188,9 +188,11 @@ type Work struct {
 	Require       []SkillLevel   `json:"require"` // by rules, hints and the queue at its present step
 	Prefer        []SkillLevel   `json:"prefer"`
 	Team          string         `json:"team,omitempty"`
-	Pinned        string         `json:"pinned,omitempty"` // an agent chosen by rule or hint
-	Target        string         `json:"target,omitempty"` // transfer: the next offer is for this agent alone
-	Relaxed       int            `json:"relaxed"`          // relaxation steps applied
+	Pinned        string         `json:"pinned,omitempty"`    // an agent chosen by rule or hint
+	PinnedBy      string         `json:"pinned_by,omitempty"` // the reason to give for it
+	Target        string         `json:"target,omitempty"`    // transfer: the next offer is for this agent alone
+	Override      string         `json:"override,omitempty"`  // why that agent is asked although he is full or away
+	Relaxed       int            `json:"relaxed"`             // relaxation steps applied
 	Excluded      []Exclusion    `json:"excluded"`
 	AllExcluded   time.Time      `json:"all_excluded"` // since every eligible agent is excluded; zero = not so
 	Offers        int            `json:"offers"`       // in this cycle
@@ -200,6 +202,7 @@ type Work struct {
 	WrapUntil     time.Time      `json:"wrap_until"`
 	Warned        bool           `json:"warned,omitempty"`   // the notice before closing for inactivity was given
 	NoReply       bool           `json:"no_reply,omitempty"` // the alarm was raised
+	Replied       bool           `json:"replied,omitempty"`  // its present agent has answered
 	RequeueAt     time.Time      `json:"requeue_at"`         // its agent was lost
 	Transfers     int            `json:"transfers"`
 	Reopened      int            `json:"reopened"`

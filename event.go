@@ -78,6 +78,7 @@ const (
 	EventModelPromoted          = "model.promoted"
 	EventDecisionMade           = "decision.made"
 	EventTierChanged            = "customer.tier_changed"
+	EventCustomerUpdated        = "customer.updated" // and his tier is what it was
 	EventAlarmRaised            = "alarm.raised"
 	EventAlarmCleared           = "alarm.cleared"
 	EventFloorRecovered         = "floor.recovered" // start or take-over: the floor was loaded anew

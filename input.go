@@ -107,9 +107,10 @@ type (
 		AgentID string `json:"agent_id"`
 	}
 	// CustomerPut stores a customer as given, its tier included; the caller has
-	// merged. Waiting conversations are re-evaluated.
+	// merged. Waiting conversations are re-evaluated. Was is the tier that held.
 	CustomerPut struct {
 		Customer Customer `json:"customer"`
+		Was      string   `json:"was,omitempty"`
 	}
 	// PolicyPublish makes Policy the serving one. Its number must be the
 	// present one plus one. Facts gives the text conditions of waiting

@@ -172,7 +172,7 @@ func (d *Desk) PutCustomer(ctx context.Context, by usher.Principal, change Custo
 		return usher.Customer{}, false, err
 	}
 	now := d.cfg.Now().UTC()
-	before := c.Attributes
+	before, was := c.Attributes, tierOf(&c, now)
 	if !found {
 		c = usher.Customer{ID: change.ID, CreatedAt: now}
 	}
@@ -181,7 +181,7 @@ func (d *Desk) PutCustomer(ctx context.Context, by usher.Principal, change Custo
 	if revalues(before, c.Attributes) {
 		d.value(ctx, &c, now)
 	}
-	return c, !found, d.put(ctx, by, c)
+	return c, !found, d.put(ctx, by, c, was)
 }
 
 func (d *Desk) checkChange(change *CustomerChange) error {
@@ -305,14 +305,21 @@ func (d *Desk) SetTier(ctx context.Context, by usher.Principal, customerID strin
 	if entry.By == "" {
 		entry.By = by.ID
 	}
+	was := tierOf(&c, now)
 	c.Manual = &entry
 	c.Version++
-	return c, d.put(ctx, by, c)
+	return c, d.put(ctx, by, c, was)
 }
 
-// put stores a customer; his waiting conversations are looked at again.
-func (d *Desk) put(ctx context.Context, by usher.Principal, c usher.Customer) error {
-	_, err := d.cfg.Door.Do(ctx, usher.Input{ID: d.cfg.NewID("in"), By: by, Body: usher.CustomerPut{Customer: c}})
+func tierOf(c *usher.Customer, now time.Time) string {
+	tier, _ := c.TierAt(now)
+	return tier
+}
+
+// put stores a customer whose tier was was; his waiting conversations are looked
+// at again.
+func (d *Desk) put(ctx context.Context, by usher.Principal, c usher.Customer, was string) error {
+	_, err := d.cfg.Door.Do(ctx, usher.Input{ID: d.cfg.NewID("in"), By: by, Body: usher.CustomerPut{Customer: c, Was: was}})
 	return err
 }
 
@@ -345,11 +352,12 @@ func (d *Desk) revalue(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	before := c.Value
-	d.value(ctx, &c, d.cfg.Now().UTC())
+	now := d.cfg.Now().UTC()
+	before, was := c.Value, tierOf(&c, now)
+	d.value(ctx, &c, now)
 	if reflect.DeepEqual(before, c.Value) {
 		return nil
 	}
 	c.Version++
-	return d.put(ctx, usher.System(), c)
+	return d.put(ctx, usher.System(), c, was)
 }

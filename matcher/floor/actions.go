@@ -156,6 +156,9 @@ func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
 	}
 	s.enqueue(c)
 	c.Work.Target = a.ID
+	if b.Override {
+		c.Work.Override = b.Reason
+	}
 	s.best(c, s.tx.now, func(q *rank.Query) { q.Only = a.ID })
 	d := s.decide(c, string(usher.StateOffered), usher.ReasonTransfer)
 	s.offer(c, a, usher.ReasonTransfer, d)
@@ -364,6 +367,7 @@ func (s *State) reply(b usher.Reply) *usher.Error {
 			now := s.tx.now
 			c.FirstResponseAt = &now
 		}
+		c.Work.Replied = true
 		c.Work.NoReply = false
 		s.calm(c)
 		if a := s.agents[c.AgentID]; a != nil && m.AgentID == a.ID && a.state.Misses > 0 {

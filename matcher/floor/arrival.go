@@ -16,6 +16,9 @@ func (s *State) arrival(b *usher.Arrival) *usher.Error {
 	if b.Facts.Version != s.version.Version {
 		return stale("the policy changed while the message was read")
 	}
+	if err := s.knownHints(b.Hints); err != nil {
+		return err
+	}
 	var c *usher.Conversation
 	if b.ConversationID != "" {
 		c = s.convs[b.ConversationID]
@@ -48,7 +51,7 @@ func (s *State) arrival(b *usher.Arrival) *usher.Error {
 		if reopened {
 			s.event(usher.EventConversationReopened, c, "", nil)
 		}
-		s.reroute(c, b.Glue)
+		s.reroute(c, b.Glue, reopened)
 	}
 	s.touch(c)
 	s.settle()
@@ -56,6 +59,17 @@ func (s *State) arrival(b *usher.Arrival) *usher.Error {
 	s.tx.out.Messages = append([]usher.Message{m}, s.tx.out.Messages...)
 	r, _ := s.Routing(c.ID, s.tx.now)
 	s.tx.out.Result = usher.Result{Routing: r, Conversation: c, Message: &m}
+	return nil
+}
+
+// knownHints refuses hints that name what does not exist.
+func (s *State) knownHints(h usher.Hints) *usher.Error {
+	if _, ok := s.policy.Queue(h.Queue); !ok && h.Queue != "" {
+		return usher.Errorf(usher.NotFound, "no such queue").At("hints.queue")
+	}
+	if h.AgentID != "" && s.agents[h.AgentID] == nil {
+		return usher.Errorf(usher.NotFound, "no such agent").At("hints.agent_id")
+	}
 	return nil
 }
 
@@ -96,15 +110,14 @@ func (s *State) revive(c *usher.Conversation) {
 	w.Since = now
 	s.newCycle(c)
 	w.Asked, w.Generalist, w.WantsHuman, w.Understanding, w.Vector = false, false, false, nil, nil
-	w.Warned, w.NoReply = false, false
-	c.FirstResponseAt = nil
+	w.Warned, w.NoReply, w.Replied = false, false, false
 	s.convs[c.ID] = c
 }
 
 // newCycle forgets who was asked in the last cycle of offers.
 func (s *State) newCycle(c *usher.Conversation) {
 	w := &c.Work
-	w.Excluded, w.AllExcluded, w.Offers, w.MaxOffers, w.Target = []usher.Exclusion{}, time.Time{}, 0, false, ""
+	w.Excluded, w.AllExcluded, w.Offers, w.MaxOffers, w.Target, w.Override = []usher.Exclusion{}, time.Time{}, 0, false, "", ""
 	w.OfferID, w.Assignment, w.RequeueAt, w.WrapUntil = "", nil, time.Time{}, time.Time{}
 }
 
@@ -225,8 +238,9 @@ func (s *State) refresh(c *usher.Conversation) {
 	s.event(usher.EventOfferUpdated, c, c.AgentID, offerData{OfferID: o.ID, ExpiresAt: &o.ExpiresAt})
 }
 
-// reroute decides what becomes of a conversation that has no agent.
-func (s *State) reroute(c *usher.Conversation, glue bool) {
+// reroute decides what becomes of a conversation that has no agent. A reopened
+// one goes back to its queue, and to whom it knew, unasked.
+func (s *State) reroute(c *usher.Conversation, glue, reopened bool) {
 	w := &c.Work
 	if c.Status == usher.StatusOpen && glue && !w.AnswerBy.IsZero() && !w.Greeting && !w.WantsHuman {
 		return // 'ok' answers no question
@@ -240,7 +254,7 @@ func (s *State) reroute(c *usher.Conversation, glue bool) {
 		w.Generalist = true
 	}
 	w.AnswerBy, w.Choices = time.Time{}, nil
-	if c.Status != usher.StatusQueued && !w.Generalist {
+	if c.Status != usher.StatusQueued && !w.Generalist && !reopened {
 		if w.Greeting && !w.WantsHuman && !w.Textless && w.Kind != usher.KindEmail {
 			s.greet(c)
 			return

@@ -178,7 +178,7 @@ func (s *State) accept(b usher.Accept) *usher.Error {
 	c, a := s.convs[o.ConversationID], s.agents[o.AgentID]
 	s.endOffer(c, o, usher.OfferAccepted, o.Reason)
 	a.state.Misses = 0
-	s.begin(c, a, o.ID, o.Reason, "", o.DecisionID)
+	s.begin(c, a, o.ID, o.Reason, c.Work.Override, o.DecisionID)
 	s.tx.out.Result = s.answer(c, o)
 	return nil
 }
@@ -204,8 +204,9 @@ func (s *State) begin(c *usher.Conversation, a *agent, offerID, reason, override
 	now, w := s.tx.now, &c.Work
 	w.Waited = waited(c, now)
 	c.WaitingSince = nil
-	c.Status, c.AgentID, c.AssignedAt, c.FirstResponseAt = usher.StatusAssigned, a.ID, &now, nil
-	w.Excluded, w.AllExcluded, w.Offers, w.MaxOffers, w.Target, w.NoReply = []usher.Exclusion{}, time.Time{}, 0, false, "", false
+	c.Status, c.AgentID, c.AssignedAt = usher.StatusAssigned, a.ID, &now
+	w.Excluded, w.AllExcluded, w.Offers, w.MaxOffers, w.Target, w.Override = []usher.Exclusion{}, time.Time{}, 0, false, "", ""
+	w.NoReply, w.Replied = false, false
 	w.Prefers, w.RequeueAt, w.AnswerBy, w.LastMessageAt = "", time.Time{}, time.Time{}, now
 	w.Assignment = &usher.Assignment{
 		ID: s.id("assignment"), ConversationID: c.ID, AgentID: a.ID, OfferID: offerID, Units: w.Units, StartedAt: now, Override: override,

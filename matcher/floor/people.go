@@ -58,10 +58,12 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 			}
 		}
 	}
+	if to != usher.PresenceOffline {
+		s.back(a)
+	}
 	if to != usher.PresenceOnline {
 		return
 	}
-	a.state.LostAt = time.Time{}
 	if a.state.Alarm != nil {
 		s.event(usher.EventAlarmCleared, nil, a.ID, *a.state.Alarm)
 		a.state.Alarm = nil
@@ -78,12 +80,22 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 			c.Work.Excluded = forgiven
 			s.touch(c)
 		}
-		if c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Work.RequeueAt.IsZero() {
+	}
+	s.tx.freed[a.ID] = true
+}
+
+// back lets a lost agent keep what would have been taken from him.
+func (s *State) back(a *agent) {
+	if a.state.LostAt.IsZero() {
+		return
+	}
+	a.state.LostAt = time.Time{}
+	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
+		if c := s.convs[id]; c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Work.RequeueAt.IsZero() {
 			c.Work.RequeueAt = time.Time{}
 			s.touch(c)
 		}
 	}
-	s.tx.freed[a.ID] = true
 }
 
 func (s *State) lapse(b usher.PresenceLapsed) *usher.Error {
@@ -168,8 +180,12 @@ type removedData struct {
 func (s *State) putCustomer(b usher.CustomerPut) *usher.Error {
 	s.tx.out.Customers = append(s.tx.out.Customers, b.Customer)
 	facts := b.Customer.FactsAt(s.tx.now)
+	kind := usher.EventTierChanged
+	if b.Was == facts.Tier {
+		kind = usher.EventCustomerUpdated
+	}
 	e := usher.Event{
-		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: usher.EventTierChanged, At: s.tx.now, CustomerID: b.Customer.ID,
+		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: kind, At: s.tx.now, CustomerID: b.Customer.ID,
 		Data: tierData{Tier: facts.Tier, Source: facts.TierSource},
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
@@ -191,6 +207,7 @@ type tierData struct {
 func (s *State) tierExpired(c *usher.Conversation) {
 	f := &c.Work.Customer
 	f.Tier, f.TierSource, f.TierReason, f.TierUntil = firstOf(f.Below, usher.TierRegular), "default", "", time.Time{}
+	s.event(usher.EventTierChanged, c, "", tierData{Tier: f.Tier, Source: f.TierSource})
 	s.reconsider(c)
 	s.touch(c)
 }

@@ -39,33 +39,39 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 	w.HeadStartS = max(tier.HeadStartS, e.HeadStartS)
 	switch {
 	case tier.Service == usher.ServiceBlock:
-		return firstOf(tier.Name, usher.ReasonBlacklist)
+		return usher.ReasonBlacklist
 	case e.Blocked:
-		return firstOf(e.Block, "rule")
+		return byRule(e.BlockRule)
 	}
 	queue := s.policy.Document().Fallback.Queue
-	w.Require, w.Prefer, w.Team, w.Pinned = []usher.SkillLevel{}, []usher.SkillLevel{}, "", ""
+	w.Require, w.Prefer, w.Team, w.Pinned, w.PinnedBy = []usher.SkillLevel{}, []usher.SkillLevel{}, "", "", ""
 	if !w.Generalist {
 		queue = firstOf(e.Queue, queue)
-		w.Require, w.Prefer, w.Team, w.Pinned = slices.Concat(w.Require, e.Require), slices.Concat(w.Prefer, e.Prefer), e.Team, e.Agent
+		w.Require, w.Prefer, w.Team = slices.Concat(w.Require, e.Require), slices.Concat(w.Prefer, e.Prefer), e.Team
+		if e.Agent != "" {
+			w.Pinned, w.PinnedBy = e.Agent, byRule(e.AgentRule)
+		}
 	}
 	if _, ok := s.policy.Queue(w.Hints.Queue); ok {
 		queue = w.Hints.Queue
-	}
-	if w.Hints.AgentID != "" {
-		w.Pinned = w.Hints.AgentID
 	}
 	for _, k := range w.Hints.Skills {
 		w.Prefer = append(w.Prefer, usher.SkillLevel{Name: k, Level: 1})
 	}
 	if e.Dedicated != nil && w.Customer.Dedicated != "" && waited(c, s.tx.now) < time.Duration(e.Dedicated.WaitS)*time.Second {
-		w.Pinned = w.Customer.Dedicated
+		w.Pinned, w.PinnedBy = w.Customer.Dedicated, usher.ReasonDedicated
+	}
+	if w.Hints.AgentID != "" { // the caller's hints go before the dedicated agent
+		w.Pinned, w.PinnedBy = w.Hints.AgentID, usher.ReasonManual
 	}
 	if queue != c.Queue {
 		c.Queue, w.Relaxed = queue, 0
 	}
 	return ""
 }
+
+// byRule is the reason code of what a rule decided.
+func byRule(id string) string { return "rule:" + id }
 
 // queryFor writes what ranking must know of c. The query is reused: it is good
 // until the next call.
@@ -143,10 +149,7 @@ func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason st
 	w := &c.Work
 	if w.Pinned != "" && s.agents[w.Pinned] != nil {
 		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
-			if id == w.Customer.Dedicated {
-				return id, usher.ReasonDedicated
-			}
-			return id, usher.ReasonManual
+			return id, firstOf(w.PinnedBy, usher.ReasonManual)
 		}
 	}
 	var by rank.Service
@@ -303,7 +306,7 @@ func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
 // enqueue makes c wait in its queue; its age goes on.
 func (s *State) enqueue(c *usher.Conversation) {
 	moved := c.Status != usher.StatusQueued
-	c.Status, c.AgentID, c.Work.Target = usher.StatusQueued, "", ""
+	c.Status, c.AgentID, c.Work.Target, c.Work.Override = usher.StatusQueued, "", "", ""
 	if c.WaitingSince == nil {
 		now := s.tx.now
 		c.WaitingSince = &now

@@ -277,6 +277,9 @@ func (w *world) do(line string) error {
 		if q, ok := strings.CutPrefix(f[2], "queue:"); ok {
 			b.ToAgent, b.ToQueue = "", q
 		}
+		if len(f) > 3 {
+			b.Override, b.Reason = true, "by hand"
+		}
 		return w.step1(b)
 	case "assign":
 		b := usher.Assign{ConversationID: conv(f[1]), AgentID: f[2]}
@@ -337,6 +340,10 @@ func (w *world) policy(key, value string) error {
 		v.Document.Offers.MaxOffers = n
 	case "inactive_close_s":
 		v.Document.Conversation.InactiveCloseS = n
+	case "pin":
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "pin", Then: usher.Effect{Agent: value}})
+	case "block":
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "no", Then: usher.Effect{Block: &usher.BlockEffect{Reason: value}}})
 	case "selection":
 		v.Document.Queues[0].Selection = usher.Selection(value)
 	default:
@@ -401,6 +408,9 @@ func (w *world) message(f []string) error {
 			b.Channel, b.Message.Channel = usher.Channel{ID: "mail", Kind: usher.KindEmail}, "mail"
 		case "vip", "low_value", "blacklist":
 			b.Customer.CRMTier = f[i]
+		case "hint":
+			i++
+			b.Hints.AgentID = f[i]
 		case "dedicated":
 			i++
 			b.Customer.Attributes = map[string]any{"dedicated_agent": f[i]}
@@ -509,6 +519,18 @@ func (w *world) expect(f []string) error {
 				i++
 			case "queue":
 				got, want = c.Queue, f[i+1]
+				i++
+			case "override":
+				got, want = "", f[i+1]
+				if a := c.Work.Assignment; a != nil {
+					got = strings.ReplaceAll(a.Override, " ", "_")
+				}
+				i++
+			case "answered":
+				got, want = "no", f[i+1]
+				if c.FirstResponseAt != nil {
+					got = c.FirstResponseAt.Sub(c.OpenedAt).String()
+				}
 				i++
 			}
 		}

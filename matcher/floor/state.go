@@ -305,18 +305,9 @@ func (s *State) Routing(conversationID string, now time.Time) (usher.Routing, bo
 }
 
 // Waiting returns the conversations whose text conditions a new policy must
-// know: all that are neither assigned nor closed, by id.
-func (s *State) Waiting() []string {
-	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		switch s.convs[id].Status {
-		case usher.StatusOpen, usher.StatusQueued, usher.StatusOffered:
-			ids = append(ids, id)
-		default:
-		}
-	}
-	return ids
-}
+// know: all that are not closed, by id. The blocked are looked at again under
+// it, and those with an agent may come back to a queue.
+func (s *State) Waiting() []string { return slices.Sorted(maps.Keys(s.convs)) }
 
 func holdsUnits(st usher.Status) bool {
 	return st == usher.StatusOffered || st == usher.StatusAssigned || st == usher.StatusWrapping

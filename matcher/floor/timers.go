@@ -63,7 +63,7 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 			}
 		}
 		at(w.RequeueAt)
-		if c.FirstResponseAt == nil && !w.NoReply && c.AssignedAt != nil {
+		if !w.Replied && !w.NoReply && c.AssignedAt != nil {
 			at(c.AssignedAt.Add(time.Duration(p.FirstReplyS) * time.Second))
 		}
 	case usher.StatusWrapping:
@@ -178,7 +178,7 @@ func (s *State) expireAssigned(c *usher.Conversation) {
 	switch end := w.LastMessageAt.Add(time.Duration(p.InactiveCloseS) * time.Second); {
 	case !w.RequeueAt.IsZero() && !w.RequeueAt.After(now):
 		s.agentLost(c)
-	case c.FirstResponseAt == nil && !w.NoReply && c.AssignedAt != nil &&
+	case !w.Replied && !w.NoReply && c.AssignedAt != nil &&
 		!c.AssignedAt.Add(time.Duration(p.FirstReplyS)*time.Second).After(now):
 		w.NoReply = true
 		s.raise(c, "no_reply", c.AgentID)

@@ -34,11 +34,12 @@ type QueueFacts struct {
 // canonical. Hits has each matching rule with what it contributed, and each rule
 // that could not be evaluated with its error, in the order of the rules.
 type Effects struct {
-	Block      string
+	Block      string // why, in the policy's words
 	Blocked    bool
 	Queue      string
 	Agent      string
 	Team       string
+	BlockRule  string // the rule that blocked
 	QueueRule  string // the rule that set Queue
 	AgentRule  string // the rule that set Agent
 	Dedicated  *usher.Dedicated
@@ -139,7 +140,7 @@ func (e *Effects) add(r *rule) string {
 		return given && !set
 	}
 	if first(then.Block != nil, e.Blocked) {
-		e.Blocked, e.Block = true, then.Block.Reason
+		e.Blocked, e.Block, e.BlockRule = true, then.Block.Reason, r.id
 	} else {
 		then.Block = nil
 	}
