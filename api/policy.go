@@ -471,8 +471,8 @@ func (s *Server) release(ctx context.Context, c *call, v usher.PolicyVersion, fr
 	return usher.PolicyVersion{}, err
 }
 
-// factsUnder evaluates a policy's text conditions for every conversation that
-// waits.
+// factsUnder evaluates a policy's text conditions for every conversation on the
+// floor.
 func (s *Server) factsUnder(ctx context.Context, compiled *policy.Compiled) ([]usher.ConversationFacts, error) {
 	ids, err := s.cfg.Floor.Waiting(ctx)
 	if err != nil {
@@ -484,7 +484,11 @@ func (s *Server) factsUnder(ctx context.Context, compiled *policy.Compiled) ([]u
 		if err != nil {
 			return nil, fmt.Errorf("read waiting conversation: %w", err)
 		}
-		texts, err := s.cfg.Store.CustomerTexts(ctx, id, v.OpenedAt)
+		since := v.Work.Since // what was written before a reopening is another matter
+		if since.IsZero() {
+			since = v.OpenedAt
+		}
+		texts, err := s.cfg.Store.CustomerTexts(ctx, id, since)
 		if err != nil {
 			return nil, fmt.Errorf("read customer texts: %w", err)
 		}

@@ -237,3 +237,34 @@ func TestPublishIsIdempotent(t *testing.T) {
 		t.Errorf("first: %s", first.raw)
 	}
 }
+
+// A rule that blocks goes on blocking under the next version: what the blocked
+// wrote is read under it too.
+func TestPublishKeepsTheBlocked(t *testing.T) {
+	t.Parallel()
+	c := serve(t, newWorld())
+	publish := func(change func(doc map[string]any)) {
+		t.Helper()
+		doc, etag := document(c)
+		change(doc)
+		d := c.want(200, "PUT", "/v1/policy/draft", doc, "If-Match: "+etag)
+		c.want(200, "POST", "/v1/policy/publish", nil, "If-Match: "+d.header.Get("ETag"))
+	}
+	publish(func(doc map[string]any) {
+		withRule(doc, "博彩", "general2")
+		doc["rules"].([]any)[0].(map[string]any)["then"] = map[string]any{"block": map[string]any{"reason": "advertising"}}
+	})
+	blocked := send(c, "博彩网站")
+	if got := blocked.text("routing.reason"); got != "rule:kw-general2" {
+		t.Fatalf("reason %s: %s", got, blocked.raw)
+	}
+	conversation := "/v1/conversations/" + blocked.text("conversation.id")
+	publish(func(doc map[string]any) { doc["clarify"].(map[string]any)["answer_within_s"] = 50 })
+	if got := c.want(200, "GET", conversation, nil); got.text("status") != "blocked" {
+		t.Errorf("after another version: %s", got.raw)
+	}
+	publish(func(doc map[string]any) { doc["rules"] = []any{} })
+	if got := c.want(200, "GET", conversation, nil); got.text("status") == "blocked" {
+		t.Errorf("without the rule: %s", got.raw)
+	}
+}
