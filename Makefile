@@ -52,7 +52,7 @@ test: library ## run everything that needs nothing else installed
 
 .PHONY: race
 race: library ## the tests of the concurrent packages under the race detector
-	$(GO) test -race -timeout 30m -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/... ./catalog/...
+	USHER_REPLAY=2000 $(GO) test -short -race -timeout 30m -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/... ./catalog/...
 
 .PHONY: onewinner
 onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race detector
@@ -62,6 +62,10 @@ onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race 
 crash: build ## kill the server N times under load, at random instants; SEED=0 draws one
 	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_TEST_KILLS=$(N) USHER_TEST_SEED=$(SEED) \
 		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestCrash$$' ./cmd/usher
+
+.PHONY: replay
+replay: ## N random inputs stepped twice, once from the journal and its snapshots: the same bytes
+	USHER_REPLAY=$(N) $(GO) test -count=1 -v -timeout 60m -run '^TestReplay$$' ./matcher/floor
 
 .PHONY: demo-check
 demo-check: build ## start the demo; fail unless an offer is accepted within 60 s
