@@ -20,9 +20,24 @@ func (db *DB) Channels(ctx context.Context) ([]usher.Channel, error) {
 	return list[usher.Channel](ctx, db, `SELECT doc FROM channels ORDER BY id`)
 }
 
-// ChannelByID returns a channel.
+// ChannelByID returns a channel. Every message asks for its own, so the database
+// that alone may write keeps them in memory.
 func (db *DB) ChannelByID(ctx context.Context, id string) (usher.Channel, error) {
-	return get[usher.Channel](ctx, db, "channel", id, `SELECT doc FROM channels WHERE id = ?`)
+	age := db.channelsAge.Load()
+	if kept, ok := db.channels.Load(id); ok && kept.(keptChannel).age == age {
+		return kept.(keptChannel).channel, nil
+	}
+	ch, err := get[usher.Channel](ctx, db, "channel", id, `SELECT doc FROM channels WHERE id = ?`)
+	if err == nil && db.writer != nil {
+		db.channels.Store(id, keptChannel{age, ch})
+	}
+	return ch, err
+}
+
+// keptChannel is a channel as it was read; it holds while the age is the same.
+type keptChannel struct {
+	age     uint64
+	channel usher.Channel
 }
 
 // PutChannel stores a channel as given.
@@ -31,6 +46,8 @@ func (db *DB) PutChannel(ctx context.Context, ch usher.Channel) error {
 	if err != nil {
 		return err
 	}
+	// After the commit: who reads the old row meanwhile keeps it under the old age.
+	defer db.channelsAge.Add(1)
 	return db.do(ctx, "write channel", func(t *tx) error {
 		_, err := t.exec(putChannel, ch.ID, string(ch.Kind), doc)
 		return err

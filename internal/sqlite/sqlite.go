@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -74,6 +75,9 @@ type DB struct {
 	writer  *writer
 	release func() error // of the lock; nil when read-only
 	queries sync.Map     // SQL text -> *sql.Stmt on the read pool
+
+	channels    sync.Map      // id -> keptChannel
+	channelsAge atomic.Uint64 // rises with every write of a channel
 }
 
 // Open opens or creates the database at path and brings its schema up to date.

@@ -183,3 +183,27 @@ func TestWriteAfterClose(t *testing.T) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 }
+
+// A channel that was read and changed since is read anew.
+func TestChannelByIDSeesChanges(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "usher.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, name := range []string{"first", "second", "third"} {
+		if err := db.PutChannel(t.Context(), usher.Channel{ID: "mail", Kind: usher.KindEmail, Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if ch, err := db.ChannelByID(t.Context(), "mail"); err != nil || ch.Name != name {
+				t.Errorf("channel %+v, %v, want name %s", ch, err, name)
+			}
+		}
+	}
+}
