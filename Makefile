@@ -86,8 +86,8 @@ doctor: build ## check a data directory: make doctor DATA=data/demo
 	$(BIN) doctor --data $(or $(DATA),data/demo)
 
 .PHONY: bench
-bench: library ## every benchmark, one run
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem $(PKG)
+bench: build ## measure the budgets, five minutes: eval/reports/performance.json
+	$(GO) run ./eval/bench -binary $(BIN) -tags $(TAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
