@@ -46,7 +46,7 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 		}},
 		{"tier values", `{"tiers":[{"name":"vip","weight":4},{"name":"vip","weight":0,"service":"dedicated","selection":"rotating"}]}`, []string{
 			"tiers[1].weight out_of_range", "tiers[0].weight out_of_range", "tiers[1].name duplicate",
-			"tiers[1].service invalid_value", "tiers[1].selection invalid_value rotation",
+			"tiers[1].service invalid_value dedicated_first", "tiers[1].selection invalid_value rotation",
 		}},
 		{"lists", `{"keyword_lists":[{"name":"a","phrases":[]},{"name":"b","phrases":["x"," \u200b"],"except":[""]}]}`, []string{
 			"keyword_lists[0].phrases missing", "keyword_lists[1].phrases[1] invalid_value", "keyword_lists[1].except[0] invalid_value",
@@ -58,7 +58,7 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 			"relax":[{"after_s":60},{"after_s":30},{}],"selection":"best","hours":"day","overflow":[{}]}],"fallback":{"queue":"aa"}}`, []string{
 			"queues[0].target_s out_of_range", "queues[0].relax[2].after_s missing",
 			"queues[0].max_wait_s out_of_range", "queues[0].require[0].level out_of_range",
-			"queues[0].relax[1].after_s out_of_range", "queues[0].selection invalid_value",
+			"queues[0].relax[1].after_s out_of_range", "queues[0].selection invalid_value best_fit",
 			"queues[0].hours not_supported_yet", "queues[0].overflow[0].when missing", "queues[0].overflow[0].to missing",
 			"fallback.queue unknown_reference a",
 		}},
@@ -124,6 +124,7 @@ func TestDecodeConditions(t *testing.T) {
 		{`{"field":"queue.generl.waiting","op":"eq","value":1}`, []string{".field unknown_reference queue.general.waiting"}},
 		{`{"field":"queue.general.wating","op":"eq","value":1}`, []string{".field unknown_field queue.general.waiting"}},
 		{`{"field":"message.text","op":"contain_any","value":["x"]}`, []string{".op unknown_operator contains_any"}},
+		{`{"field":"message.text","op":"contains","value":["x"]}`, []string{".op unknown_operator contains_any"}},
 		{`{"field":"message.text","op":"eq","value":"x"}`, []string{".op unknown_operator"}},
 		{`{"field":"message.text"}`, []string{".op missing"}},
 		{`{"op":"eq","value":1}`, []string{".field missing"}},

@@ -1,14 +1,25 @@
 package policy
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // nearest returns the name closest to s, or "" when none is near enough to be
-// what was meant: at most a third of its letters differ, and at least one may.
+// what was meant: at most a third of its letters differ, and at least one may;
+// else the shortest name that begins with s.
 func nearest(s string, names []string) string {
 	best, at := "", max(2, utf8.RuneCountInString(s)/3)+1
 	for _, n := range names {
 		if d := distance(s, n, at); d < at {
 			best, at = n, d
+		}
+	}
+	if best == "" && len(s) >= 3 { // the beginning of a name, such as contains
+		for _, n := range names {
+			if strings.HasPrefix(n, s) && (best == "" || len(n) < len(best)) {
+				best = n
+			}
 		}
 	}
 	return best
