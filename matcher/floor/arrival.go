@@ -145,6 +145,11 @@ func (s *State) receive(c *usher.Conversation, b *usher.Arrival) usher.Message {
 		Data: messageData{Sequence: m.Sequence, Channel: m.Channel},
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
+	if u := m.Understanding; u != nil {
+		e.N, e.Type = len(s.tx.out.Events), usher.EventUnderstandingMade
+		e.Data = understandingData{Outcome: u.Outcome, Intent: top(u), Language: u.Language.Tag, Degraded: u.Degraded}
+		s.tx.out.Events = append(s.tx.out.Events, e)
+	}
 	if len(b.Conflict) > 0 {
 		s.event(usher.EventIdentityConflict, c, "", conflictData{b.Conflict})
 	}
@@ -154,6 +159,20 @@ func (s *State) receive(c *usher.Conversation, b *usher.Arrival) usher.Message {
 type messageData struct {
 	Sequence int    `json:"sequence"`
 	Channel  string `json:"channel"`
+}
+
+// understandingData is in brief what a message was understood as; the message
+// has all of it.
+type understandingData struct {
+	Outcome  usher.Outcome `json:"outcome"`
+	Intent   string        `json:"intent,omitempty"` // the likeliest
+	Language string        `json:"language,omitempty"`
+	Degraded bool          `json:"degraded,omitempty"`
+}
+
+func top(u *usher.Understanding) string {
+	label, _ := u.Top()
+	return label
 }
 
 type conflictData struct {

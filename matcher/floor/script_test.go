@@ -399,7 +399,7 @@ func (w *world) message(f []string) error {
 		}
 		u.Intents = append(u.Intents, usher.IntentP{Label: label, Probability: v})
 	}
-	b.Understanding = u
+	b.Understanding, b.Message.Understanding = u, u
 	for i := 2; i < len(f); i++ {
 		switch f[i] {
 		case "zh", "en":
