@@ -75,11 +75,12 @@ type Answer struct {
 }
 
 // Timing is where the time of one Understand went: summed over its texts for
-// Tokenize, the longest for Queue and Infer.
+// Tokenize and CPU, the longest for Queue and Infer.
 type Timing struct {
 	Tokenize time.Duration
 	Queue    time.Duration
 	Infer    time.Duration
+	CPU      time.Duration // processor time inside the model; 0 where the system does not tell
 }
 
 // Status says what answers, for logs and the doctor.
@@ -294,6 +295,7 @@ func (e *Engine) understand(ctx context.Context, texts []string, prio Priority, 
 			return e.late(ctx)
 		}
 		timing.Queue, timing.Infer = max(timing.Queue, j.queue), max(timing.Infer, j.infer)
+		timing.CPU += j.cpu
 		if err := j.err; err != nil {
 			if limited.Err() != nil {
 				return e.late(ctx)

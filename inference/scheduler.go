@@ -3,6 +3,7 @@ package inference
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type job struct {
 	from time.Time // queued
 
 	queue, infer  time.Duration
+	cpu           time.Duration // its share of the run's
 	logits        []float32
 	full, matched usher.Vec
 	err           error
@@ -179,8 +181,11 @@ func (s *scheduler) take(from *[]*job) []*job {
 }
 
 func (s *scheduler) do(batch []*job) {
-	start := time.Now()
+	runtime.LockOSThread() // so that the processor time is that of the run
+	start, used := time.Now(), threadCPU()
 	defer func() {
+		used = threadCPU() - used
+		runtime.UnlockOSThread()
 		// A panic in a model must not end the process, nor leave anybody waiting.
 		if r := recover(); r != nil {
 			for _, j := range batch {
@@ -189,7 +194,7 @@ func (s *scheduler) do(batch []*job) {
 		}
 		took := time.Since(start)
 		for _, j := range batch {
-			j.infer = took
+			j.infer, j.cpu = took, used/time.Duration(len(batch))
 			close(j.done)
 		}
 	}()

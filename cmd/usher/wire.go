@@ -81,6 +81,7 @@ func (e understander) understand(ctx context.Context, texts []string, prio infer
 	e.metrics.Stage("tokenize", t.Tokenize)
 	e.metrics.Stage("queue", t.Queue)
 	e.metrics.Stage("infer", t.Infer)
+	e.metrics.Stage("model_cpu", t.CPU)
 	return answers, t, nil
 }
 

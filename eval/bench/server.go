@@ -33,15 +33,12 @@ type server struct {
 }
 
 func (b *bench) start(ctx context.Context, data string) (*server, error) {
-	admin := "off"
-	if b.profile != "" {
-		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		admin = ln.Addr().String()
-		ln.Close()
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("find a free port: %w", err)
 	}
+	admin := ln.Addr().String()
+	ln.Close()
 	//nolint:gosec // the program that the caller names
 	cmd := exec.CommandContext(ctx, b.binary, "serve", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", admin, "--log-level", "warn",
 		"--limits-requests-per-second", "100000")
@@ -119,6 +116,35 @@ func (s *server) resident() (float64, error) {
 		}
 	}
 	return 0, errors.New("read resident memory: /proc is not as expected")
+}
+
+// modelCPU is the processor time, in ms, that the server has used inside Run, as its
+// threads tell.
+func (s *server) modelCPU(ctx context.Context) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.admin+"/metrics", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("read metrics: %w", err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	seconds, found := 0.0, false
+	for lines.Scan() {
+		if v, ok := strings.CutPrefix(lines.Text(), `usher_stage_seconds_sum{stage="model_cpu"} `); ok {
+			seconds, err = strconv.ParseFloat(v, 64)
+			found = true
+		}
+	}
+	if err := errors.Join(err, lines.Err()); err != nil {
+		return 0, fmt.Errorf("read metrics: %w", err)
+	}
+	if !found {
+		return 0, errors.New("read metrics: the model's processor time is not among them")
+	}
+	return seconds * 1e3, nil
 }
 
 // profile writes a CPU profile of so many seconds to file.

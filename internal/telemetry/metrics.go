@@ -66,7 +66,8 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// Stage observes a part of a model call: tokenize, queue or infer.
+// Stage observes a part of a model call: tokenize, queue or infer; model_cpu is the
+// processor time inside it.
 func (m *Metrics) Stage(stage string, took time.Duration) {
 	m.stages.WithLabelValues(stage).Observe(took.Seconds())
 }
