@@ -81,6 +81,7 @@ type Result struct {
 	failed  [filterCount + 1]int32
 	verdict []uint8
 	passed  []uint32
+	bounds  []usher.Micro
 	top     []entry
 	table   *Table
 	moves   uint64
@@ -218,11 +219,7 @@ func (r *Result) byScore(t *Table, top int) {
 		}
 	}
 	if !p.plain(t) {
-		for _, s := range r.passed {
-			if p.marks[s]&markScored == 0 {
-				r.consider(t, s, top)
-			}
-		}
+		r.byBound(t, top)
 		return
 	}
 	// The most promising of the first agents set the mark for all others.
@@ -236,6 +233,43 @@ func (r *Result) byScore(t *Table, top int) {
 	r.stream(t, first, math.MinInt64, promising, top)
 	r.stream(t, r.passed[len(first):], math.MinInt64, math.MaxInt64, top)
 }
+
+// byBound is byScore's search when more than fit, load and idleness counts: the bound
+// of every agent is made once, and the most promising of the first ones go first.
+func (r *Result) byBound(t *Table, top int) {
+	p := &r.plan
+	first := r.passed[:min(len(r.passed), seedAmong)]
+	r.bounds = sized(r.bounds, len(first))
+	promising := usher.Micro(noBound)
+	for i, s := range first {
+		r.bounds[i] = noBound // those whom a mark names have been considered
+		if p.marks[s]&markScored == 0 {
+			r.bounds[i] = p.fit[t.row[s]] + p.others(t, s)
+			promising = max(promising, r.bounds[i])
+		}
+	}
+	promising -= seedWithin
+	r.within(t, first, promising, math.MaxInt64, top)
+	r.within(t, first, noBound+1, promising, top)
+	for _, s := range r.passed[len(first):] {
+		if p.marks[s]&markScored == 0 {
+			r.consider(t, s, top)
+		}
+	}
+}
+
+// within considers those whose bound, as byBound made it, is within from and below to.
+func (r *Result) within(t *Table, slots []uint32, from, to usher.Micro, top int) {
+	last := r.last(top)
+	for i, s := range slots {
+		if u := r.bounds[i]; u > noBound && u >= from && u < to && u >= last && r.consider(t, s, top) {
+			last = r.last(top)
+		}
+	}
+}
+
+// noBound is below every bound, with room below it.
+const noBound = math.MinInt64 / 2
 
 // How the search begins: those whose bound is within seedWithin of the best,
 // among the first seedAmong. It changes the work, never the result.
