@@ -216,7 +216,8 @@ func (s *State) finish(c *usher.Conversation, reason string) {
 	}
 	c.Status, c.CloseReason, c.ClosedAt, c.WaitingSince = usher.StatusClosed, reason, &now, nil
 	c.AgentID = held
-	c.Work.AnswerBy, c.Work.WrapUntil, c.Work.RequeueAt, c.Work.Prefers = time.Time{}, time.Time{}, time.Time{}, held
+	c.Work.AnswerBy, c.Work.WrapUntil, c.Work.RequeueAt = time.Time{}, time.Time{}, time.Time{}
+	c.Work.Prefers = firstOf(held, c.Work.Prefers) // closed while it waited: whom it last knew
 	s.event(usher.EventConversationClosed, c, held, reasonData{Reason: reason, Queue: c.Queue})
 	s.touch(c)
 }
