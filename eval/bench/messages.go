@@ -307,7 +307,7 @@ func (t *traffic) open(ctx context.Context, rate float64, send func(context.Cont
 	g.Wait()
 	after, err := t.server.cpu()
 	insideAfter, err2 := t.server.modelCPU(ctx)
-	return spent{(after - before) / float64(n), (insideAfter - inside) / float64(n)}, answers, errors.Join(append(errs, err, err2)...)
+	return spent{(after - before) / float64(n), (insideAfter - inside) / float64(n)}, answers, errors.Join(errors.Join(errs...), err, err2)
 }
 
 // model sums the stages of a Server-Timing that are the model's.
