@@ -59,6 +59,7 @@ const (
 	EventConversationReopened   = "conversation.reopened"
 	EventConversationAbandoned  = "conversation.abandoned"
 	EventConversationBlocked    = "conversation.blocked"
+	EventConversationUpdated    = "conversation.updated" // a rule of time changed what it asks for, and nothing else happened
 	EventConversationIntent     = "conversation.intent_changed"
 	EventConversationTags       = "conversation.tags_changed"
 	EventPositionChanged        = "conversation.position_changed"

@@ -327,12 +327,18 @@ func (s *State) amend(b usher.Amend) *usher.Error {
 		c.Language = *b.Language
 		s.event(usher.EventUnderstandingMade, c, "", languageData{c.Language})
 	}
-	s.touch(c)
-	if c.Status == usher.StatusQueued {
-		s.evaluate(c)
-		s.retryLater(c)
-		s.settle()
+	if c.Status == usher.StatusOpen && b.Intent != nil {
+		// Nobody needs to ask any more.
+		c.Work.AnswerBy, c.Work.Choices = time.Time{}, nil
+		if reason := s.evaluate(c); reason != "" {
+			s.block(c, reason)
+		} else {
+			s.requeue(c)
+		}
+	} else {
+		s.reconsider(c)
 	}
+	s.settle()
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 	return nil
 }

@@ -196,7 +196,14 @@ func TestReplay(t *testing.T) {
 		}
 		var a, b usher.Change
 		a.Step, b.Step = step+1, step+1
+		var before []byte
+		if n%5 == 0 {
+			before = floorBytes(t, first)
+		}
 		first.Step(k.now, in, &a)
+		if before != nil && !a.Changed() && !bytes.Equal(before, floorBytes(t, first)) {
+			t.Fatalf("input %d (%s): the floor changed and nothing would be stored", n, in.Body.Kind())
+		}
 		second.Step(k.now, journaled, &b)
 		x, y := rows(t, a), rows(t, b)
 		if !bytes.Equal(x, y) {
@@ -257,6 +264,15 @@ func mustFloor(t *testing.T, f usher.Floor) *floor.State {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func floorBytes(t *testing.T, s *floor.State) []byte {
+	t.Helper()
+	raw, err := json.Marshal(s.Floor())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 // rows is a change without user text, as bytes.

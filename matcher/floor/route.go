@@ -152,6 +152,12 @@ func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason st
 			return id, firstOf(w.PinnedBy, usher.ReasonManual)
 		}
 	}
+	if w.Prefers != "" && w.Prefers != w.Customer.Dedicated {
+		// He had this very matter: it goes back to him if he can take it.
+		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Prefers }); id != "" {
+			return id, usher.ReasonSticky
+		}
+	}
 	var by rank.Service
 	if s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst {
 		by.DedicatedFirst = s.agents[w.Customer.Dedicated] != nil

@@ -27,6 +27,7 @@ import (
 //	accept|decline|close|left|complete CUSTOMER
 //	transfer CUSTOMER AGENT|queue:ID      assign CUSTOMER AGENT [override]
 //	reply CUSTOMER                        his agent answers
+//	intent CUSTOMER LABEL                 a person corrects what was understood
 //	tier CUSTOMER TIER                    a manual list entry
 //	wait DURATION                         time passes, timers fire
 //	restart                               the floor is rebuilt from its rows
@@ -291,6 +292,8 @@ func (w *world) do(line string) error {
 		return w.step1(usher.Reply{Message: usher.Message{
 			ID: fmt.Sprint("r", w.n), ConversationID: conv(f[1]), Author: usher.ByAgent, AgentID: w.convs[f[1]].AgentID,
 		}})
+	case "intent":
+		return w.step1(usher.Amend{ConversationID: conv(f[1]), Intent: &f[2]})
 	case "tier":
 		return w.step1(usher.CustomerPut{Customer: usher.Customer{
 			ID: f[1], Manual: &usher.TierEntry{Tier: f[2], Reason: "test", ExpiresAt: w.now.Add(time.Hour)},

@@ -204,6 +204,7 @@ func (s *State) touchState(a *agent) {
 // forgets conversations that are over.
 func (s *State) collect() {
 	out := s.tx.out
+	s.tellQuiet()
 	for _, id := range sorted(s.tx.convs) {
 		c := s.convs[id]
 		out.Conversations = append(out.Conversations, *c)
@@ -239,6 +240,20 @@ func (s *State) collect() {
 	if c := out.Result.Conversation; c != nil {
 		answered := *c
 		out.Result.Conversation = &answered
+	}
+}
+
+// tellQuiet makes an event of what changed without one: a change without events
+// would not be stored.
+func (s *State) tellQuiet() {
+	if len(s.tx.out.Events) > 0 {
+		return
+	}
+	for _, id := range sorted(s.tx.convs) {
+		s.event(usher.EventConversationUpdated, s.convs[id], "", nil)
+	}
+	for _, id := range sorted(s.tx.states) {
+		s.event(usher.EventAgentUpdated, nil, id, nil)
 	}
 }
 
