@@ -275,6 +275,20 @@ type Offer struct {
 	Units          int        `json:"units"`
 }
 
+// Refusal is the conflict that answers a late word on an offer that is decided.
+func (o *Offer) Refusal() *Error {
+	switch o.State {
+	case OfferIsExpired:
+		return Errorf(OfferExpired, "the offer expired at %s", o.ExpiresAt.Format(time.RFC3339))
+	case OfferWithdrawn:
+		return Errorf(OfferRescinded, "the offer was rescinded: %s", o.Reason)
+	case OfferAccepted:
+		return Errorf(OfferTaken, "the offer was accepted")
+	default:
+		return Errorf(Conflict, "the offer was %s", o.State)
+	}
+}
+
 // Assignment is one agent's time with a conversation.
 type Assignment struct {
 	ID             string     `json:"id"`

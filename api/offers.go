@@ -82,16 +82,5 @@ func decided(o usher.Offer, wanted usher.OfferState) (usher.Offer, error) {
 	if o.State == wanted {
 		return o, nil
 	}
-	switch o.State {
-	case usher.OfferIsExpired:
-		return usher.Offer{}, usher.Errorf(usher.OfferExpired, "the offer has expired")
-	case usher.OfferWithdrawn:
-		return usher.Offer{}, usher.Errorf(usher.OfferRescinded, "the offer was rescinded")
-	case usher.OfferAccepted:
-		return usher.Offer{}, usher.Errorf(usher.OfferTaken, "the offer was accepted")
-	case usher.OfferDeclined, usher.OfferPending:
-		return usher.Offer{}, usher.Errorf(usher.Conflict, "the offer was %s", o.State)
-	default:
-		return usher.Offer{}, usher.Errorf(usher.Conflict, "the offer is %s", o.State)
-	}
+	return usher.Offer{}, o.Refusal()
 }

@@ -361,7 +361,7 @@ func (l *loop) apply(ctx context.Context, it *item) (err error) {
 		return nil
 	}
 	it.out.Step = l.step + 1
-	step(l.state, now, it.in, &it.out)
+	l.state.Step(now, it.in, &it.out)
 	if !it.out.Changed() {
 		return nil
 	}

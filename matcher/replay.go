@@ -10,14 +10,6 @@ import (
 	"usher/matcher/floor"
 )
 
-// step applies one input as serving and replay both do.
-func step(s *floor.State, now time.Time, in usher.Input, out *usher.Change) {
-	s.Step(now, in, out)
-	if recovers(in) && !out.Changed() {
-		out.Events = append(out.Events, usher.Event{Step: out.Step, Type: usher.EventFloorRecovered, At: out.Now})
-	}
-}
-
 func recovers(in usher.Input) bool {
 	t, ok := in.Body.(usher.Tick)
 	return ok && t.Recovery
@@ -53,7 +45,7 @@ func Replay(ctx context.Context, j Journal, engine string, from, to usher.Step, 
 			}
 		}
 		out := usher.Change{Step: n}
-		step(s, t, in, &out)
+		s.Step(t, in, &out)
 		if !out.Changed() {
 			return fmt.Errorf("replay: step %d changed the floor when it was taken, and does not now", n)
 		}

@@ -144,26 +144,12 @@ func (s *State) pending(offerID, agentID string, want usher.OfferState) (o *ushe
 		if old.State == want {
 			return &old, true, nil
 		}
-		return nil, false, Refusal(old)
+		return nil, false, old.Refusal()
 	}
 	if agentID != "" && agentID != o.AgentID {
 		return nil, false, usher.Errorf(usher.PermissionDenied, "the offer was made to another agent")
 	}
 	return o, false, nil
-}
-
-// Refusal is the conflict that answers a late word on a decided offer.
-func Refusal(o usher.Offer) *usher.Error {
-	switch o.State {
-	case usher.OfferIsExpired:
-		return usher.Errorf(usher.OfferExpired, "the offer expired at %s", o.ExpiresAt.Format(time.RFC3339))
-	case usher.OfferWithdrawn:
-		return usher.Errorf(usher.OfferRescinded, "the offer was withdrawn: %s", o.Reason)
-	case usher.OfferAccepted:
-		return usher.Errorf(usher.OfferTaken, "the offer was accepted")
-	default:
-		return usher.Errorf(usher.Conflict, "the offer was %s", o.State)
-	}
 }
 
 func (s *State) accept(b usher.Accept) *usher.Error {

@@ -284,7 +284,7 @@ func (s *State) record(c *usher.Conversation, outcome, reason string) usher.Deci
 
 // Match is a dry run: what would become of b now? Nothing changes.
 func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
-	s.tx.begin(&usher.Change{}, now, "")
+	s.tx.begin(&usher.Change{}, now)
 	s.tx.trigger = "message"
 	c := &usher.Conversation{
 		ID: "", CustomerID: b.Customer.ID, Channel: b.Channel.ID, Status: usher.StatusQueued, Tags: []string{}, OpenedAt: now, WaitingSince: &now,

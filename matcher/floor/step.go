@@ -13,7 +13,6 @@ import (
 type change struct {
 	out     *usher.Change
 	now     time.Time
-	input   string // the input's id
 	ids     int
 	trigger string
 	convs   map[string]bool
@@ -28,7 +27,7 @@ type change struct {
 }
 
 // begin empties t for the next step; its memory is used again.
-func (t *change) begin(out *usher.Change, now time.Time, input string) {
+func (t *change) begin(out *usher.Change, now time.Time) {
 	if t.convs == nil {
 		t.convs, t.agents, t.states, t.queues = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 		t.offers, t.assigns = map[string]usher.Offer{}, map[string]usher.Assignment{}
@@ -42,7 +41,7 @@ func (t *change) begin(out *usher.Change, now time.Time, input string) {
 	clear(t.assigns)
 	clear(t.freed)
 	clear(t.moved)
-	t.out, t.now, t.input, t.ids, t.trigger, t.retry = out, now, input, 0, "timer", t.retry[:0]
+	t.out, t.now, t.ids, t.trigger, t.retry = out, now, 0, "timer", t.retry[:0]
 }
 
 // sorted returns the keys of m in order; most steps touch one.
@@ -68,7 +67,7 @@ func (s *State) Step(now time.Time, in usher.Input, out *usher.Change) {
 		now = s.now
 	}
 	out.Now, out.Input = now, in
-	s.tx.begin(out, now, in.ID)
+	s.tx.begin(out, now)
 	if t, ok := in.Body.(usher.Tick); ok && t.Recovery {
 		s.tx.trigger = "recovery"
 		s.recover()
