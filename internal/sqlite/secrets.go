@@ -7,17 +7,17 @@ import (
 	"fmt"
 )
 
-// Secret returns the 32 random bytes kept under name; they are drawn once, when
+// Secret returns the 32 random bytes of a name such as "link"; they are drawn once, when
 // they are first asked for.
 func (db *DB) Secret(ctx context.Context, name string) ([]byte, error) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the process instead
 	var kept string
 	err := db.do(ctx, "keep secret", func(t *tx) error {
-		if _, err := t.exec(`INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, "secret_"+name, hex.EncodeToString(b[:])); err != nil {
+		if _, err := t.exec(`INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name+"_secret", hex.EncodeToString(b[:])); err != nil {
 			return err
 		}
-		row, err := t.row(`SELECT value FROM meta WHERE key = ?`, "secret_"+name)
+		row, err := t.row(`SELECT value FROM meta WHERE key = ?`, name+"_secret")
 		if err != nil {
 			return err
 		}

@@ -41,6 +41,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestWeb(t *testing.T) {
+	t.Parallel()
+	storetest.RunWeb(t, func(t *testing.T) storetest.WebStore {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestOpenLocksFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
