@@ -53,6 +53,10 @@ const (
 	ReasonManual         = "manual"
 	ReasonTransfer       = "transfer"
 	ReasonHuman          = "human_requested"
+	ReasonOutOfHours     = "out_of_hours"
+	ReasonTooLong        = "too_long"   // of an overflow: it waited longer than the matrix allows
+	ReasonBotFailed      = "bot_failed" // the bot found no answer twice
+	ReasonNotHelped      = "not_helped" // the customer said that the answer was none
 )
 
 // AgentRef names an agent.
@@ -81,11 +85,55 @@ type Choice struct {
 	Text  string `json:"text"`
 }
 
-// Invitation asks the customer to go on elsewhere.
+// Invitation asks the customer to go on elsewhere. Place, context and history
+// stay with the conversation. URL is a signed link that works once; the edge
+// makes it, it is never stored.
 type Invitation struct {
-	Channel string `json:"channel"`
-	Text    string `json:"text"`
-	URL     string `json:"url"`
+	ID        string    `json:"id"`
+	Channel   string    `json:"channel"`
+	Text      string    `json:"text"`
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// InvitedFor is how long an invitation can be followed.
+const InvitedFor = 30 * time.Minute
+
+// Leg is a channel that a conversation is on. The customer is answered where he
+// last wrote: Conversation.Channel.
+type Leg struct {
+	Channel string      `json:"channel"`
+	Kind    ChannelKind `json:"kind"`
+	Since   time.Time   `json:"since"`
+	Invited bool        `json:"invited,omitempty"` // by redeeming an invitation: earlier messages are not shown there
+}
+
+// FAQAnswer is an answer of the FAQ that may fit what a customer asked.
+type FAQAnswer struct {
+	ID          string  `json:"id"`       // of the entry
+	Question    string  `json:"question"` // its title, in the language asked
+	Text        string  `json:"text"`
+	Probability float64 `json:"probability"` // calibrated: that it answers him
+}
+
+// FAQFound is what retrieval says of a message: at most three answers,
+// likeliest first. From AnswerAt an answer is given, from SuggestAt suggested.
+type FAQFound struct {
+	Answers   []FAQAnswer `json:"answers"`
+	AnswerAt  float64     `json:"answer_at"`
+	SuggestAt float64     `json:"suggest_at"`
+}
+
+// BotState is how far the bot got with a conversation.
+type BotState struct {
+	Why      string    `json:"why"` // low_value, rule:<id>, or the state of an overflow
+	Since    time.Time `json:"since"`
+	Answers  int       `json:"answers"`            // given
+	Failures int       `json:"failures"`           // found nothing, or was told so
+	Last     string    `json:"last,omitempty"`     // entry of the last answer given
+	Done     bool      `json:"done,omitempty"`     // handed over: it does not come back in this cycle
+	Helping  bool      `json:"helping,omitempty"`  // answers while the conversation stays in its queue
+	Answered bool      `json:"answered,omitempty"` // the last word was an answer
 }
 
 // Routing is what became of a message: exactly one state, and why.
@@ -211,6 +259,25 @@ type Work struct {
 	MaxOffers     bool           `json:"max_offers,omitempty"`  // the alarm was raised
 	SeniorOver    bool           `json:"senior_over,omitempty"` // dedicated and senior agents had their time
 	Alarms        []Alarm        `json:"alarms,omitempty"`      // raised and not cleared
+	BotWhy        string         `json:"bot_why,omitempty"`     // tier or rule wants the bot first; "" = not so
+	Bot           *BotState      `json:"bot,omitempty"`
+	Found         *FAQFound      `json:"found,omitempty"`      // for the last message of substance
+	Legs          []Leg          `json:"legs,omitempty"`       // empty = the one channel it began on
+	Invitation    *Invitation    `json:"invitation,omitempty"` // the last one, until it is followed
+	Overflowed    []string       `json:"overflowed,omitempty"` // rows of the matrix that acted in this period of waiting
+	Promised      bool           `json:"promised,omitempty"`   // an answer later was promised
+	HoursAt       time.Time      `json:"hours_at"`             // queued: when its queue next opens or closes
+	HoldUntil     time.Time      `json:"hold_until"`           // queued: the reserve no longer stands in its way
+	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
+	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
+}
+
+// Seat is the channel on which c's units are booked.
+func (c *Conversation) Seat() Leg {
+	if c.Work.Booked != nil {
+		return *c.Work.Booked
+	}
+	return Leg{Channel: c.Channel, Kind: c.Work.Kind}
 }
 
 // CustomerFacts is what routing uses of a customer.
@@ -232,15 +299,13 @@ type CustomerFacts struct {
 // FactsAt returns what routing uses of c at now.
 func (c *Customer) FactsAt(now time.Time) CustomerFacts {
 	f := CustomerFacts{
-		ID: c.ID, Known: !c.Anonymous, Dedicated: c.Dedicated(), Tags: c.Tags,
+		ID: c.ID, Known: !c.Anonymous || c.Person != nil && c.Person.Known, Dedicated: c.Dedicated(), Tags: c.Tags,
 		Language: c.Language, Attributes: c.Attributes,
 	}
 	f.Tier, f.TierSource = c.TierAt(now)
-	if f.TierSource == "manual" {
-		f.TierReason, f.TierUntil = c.Manual.Reason, c.Manual.ExpiresAt
-		below := *c
-		below.Manual = nil
-		f.Below, _ = below.TierAt(now)
+	if e := c.EntryAt(now); e != nil {
+		f.TierReason, f.TierUntil = e.Reason, e.ExpiresAt
+		f.Below, _ = c.TierAt(e.ExpiresAt)
 	}
 	if c.Value != nil {
 		v := c.Value.Expected12m
@@ -310,6 +375,7 @@ type Outbound struct {
 	State          string    `json:"state"` // queued | sending | accepted | failed | unknown
 	NextAt         time.Time `json:"next_at"`
 	Attempt        int       `json:"attempt"`
+	Parts          int       `json:"parts,omitempty"` // platform messages taken in earlier attempts
 }
 
 // QueueState is what the floor remembers of a queue.

@@ -62,6 +62,9 @@ const (
 	EventConversationUpdated    = "conversation.updated" // a rule of time changed what it asks for, and nothing else happened
 	EventConversationIntent     = "conversation.intent_changed"
 	EventConversationTags       = "conversation.tags_changed"
+	EventAnsweredByBot          = "conversation.answered_by_bot"
+	EventOverflowed             = "conversation.overflowed"
+	EventConversationMoved      = "conversation.moved" // to another channel
 	EventPositionChanged        = "conversation.position_changed"
 	EventUnderstandingMade      = "understanding.made"
 	EventOfferCreated           = "offer.created"
@@ -78,9 +81,36 @@ const (
 	EventPolicyRestored         = "policy.restored"
 	EventModelPromoted          = "model.promoted"
 	EventDecisionMade           = "decision.made"
+	EventCustomerMerged         = "customer.merged"
+	EventCustomerUnmerged       = "customer.unmerged"
 	EventTierChanged            = "customer.tier_changed"
 	EventCustomerUpdated        = "customer.updated" // and his tier is what it was
 	EventAlarmRaised            = "alarm.raised"
 	EventAlarmCleared           = "alarm.cleared"
 	EventFloorRecovered         = "floor.recovered" // start or take-over: the floor was loaded anew
 )
+
+// ConversationData is the Data of every conversation.* event but those of
+// intent, tags and position: the conversation as it stood right after, without
+// text. Reports fold it.
+type ConversationData struct {
+	Channel    string      `json:"channel"`
+	Kind       ChannelKind `json:"kind"`
+	Tier       string      `json:"tier"`
+	Queue      string      `json:"queue,omitempty"`
+	Intent     string      `json:"intent,omitempty"`
+	Language   string      `json:"language,omitempty"`
+	Status     Status      `json:"status"`
+	Units      int         `json:"units"`
+	WaitedMS   int64       `json:"waited_ms"`            // accumulated wait
+	Relaxed    int         `json:"relaxed,omitempty"`    // relaxation steps applied
+	TargetS    int         `json:"target_s,omitempty"`   // of its queue, as the policy stood; 0 = it has none
+	Reason     string      `json:"reason,omitempty"`     // why: of routing, of closing, of a transfer, the state that overflowed
+	Assignment string      `json:"assignment,omitempty"` // the running one, or the one that ended by this
+	OfferID    string      `json:"offer_id,omitempty"`   // assigned: the accepted offer; "" = by hand or at once
+	From       string      `json:"from,omitempty"`       // transferred: the agent; moved: the channel
+	ToAgent    string      `json:"to_agent,omitempty"`
+	ToQueue    string      `json:"to_queue,omitempty"`
+	Do         OverflowDo  `json:"do,omitempty"`  // overflowed
+	FAQ        string      `json:"faq,omitempty"` // answered_by_bot: the entry
+}

@@ -3,6 +3,7 @@ package usher
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -70,10 +71,22 @@ type (
 		History        History        `json:"history"`
 		Hints          Hints          `json:"hints"`
 		Conflict       []string       `json:"conflict,omitempty"` // ids of other customers with one of the identities
+		Found          *FAQFound      `json:"found,omitempty"`    // nil = the FAQ was not asked
 	}
 	// Reply is a message by agent, bot or system; it goes out through the channel.
+	// Via names another channel than the one where the customer last wrote.
 	Reply struct {
-		Message Message `json:"message"`
+		Message Message  `json:"message"`
+		Via     *Channel `json:"via,omitempty"`
+	}
+	// Redeem follows an invitation: the conversation goes on at Channel, with its
+	// place, context and agent. Customer is the customer with the identity by
+	// which he came, when that is new.
+	Redeem struct {
+		ConversationID string    `json:"conversation_id"`
+		InvitationID   string    `json:"invitation_id"`
+		Channel        Channel   `json:"channel"`
+		Customer       *Customer `json:"customer,omitempty"`
 	}
 	// Accept takes an offer.
 	Accept struct {
@@ -111,6 +124,14 @@ type (
 	CustomerPut struct {
 		Customer Customer `json:"customer"`
 		Was      string   `json:"was,omitempty"`
+	}
+	// PeopleSet stores links and suggestions as they now stand. Customers are
+	// those whose person changes by it, with Person as it becomes: their waiting
+	// conversations are re-evaluated; their rows are not written.
+	PeopleSet struct {
+		Links       []Link       `json:"links"`
+		Suggestions []Suggestion `json:"suggestions"`
+		Customers   []Customer   `json:"customers"`
 	}
 	// PolicyPublish makes Policy the serving one. Its number must be the
 	// present one plus one. Facts gives the text conditions of waiting
@@ -175,9 +196,12 @@ type (
 	}
 	// Receipt is a platform's word on an outbound message.
 	Receipt struct {
-		MessageID string `json:"message_id"`
-		State     string `json:"state"`
-		Error     string `json:"error,omitempty"`
+		MessageID      string `json:"message_id"`
+		ConversationID string `json:"conversation_id"`
+		State          string `json:"state"` // sending | accepted | delivered | read | failed | unknown
+		Error          string `json:"error,omitempty"`
+		ExternalID     string `json:"external_id,omitempty"` // the platform's id of the message, when it tells one
+		Parts          int    `json:"parts,omitempty"`       // how many messages of the platform it took; 0 = one
 	}
 	// Tick lets timers fire. Recovery marks the first one after start or take-over.
 	Tick struct {
@@ -201,6 +225,7 @@ func (PresenceLapsed) Kind() Kind { return "presence_lapsed" }
 func (AgentPut) Kind() Kind       { return "agent_put" }
 func (AgentRemove) Kind() Kind    { return "agent_remove" }
 func (CustomerPut) Kind() Kind    { return "customer_put" }
+func (PeopleSet) Kind() Kind      { return "people_set" }
 func (PolicyPublish) Kind() Kind  { return "policy_publish" }
 func (AliasMove) Kind() Kind      { return "alias_move" }
 func (Assign) Kind() Kind         { return "assign" }
@@ -213,6 +238,7 @@ func (Prioritise) Kind() Kind     { return "prioritise" }
 func (Amend) Kind() Kind          { return "amend" }
 func (OutcomeSet) Kind() Kind     { return "outcome_set" }
 func (Receipt) Kind() Kind        { return "receipt" }
+func (Redeem) Kind() Kind         { return "redeem" }
 func (Tick) Kind() Kind           { return "tick" }
 
 // decodeBody reads the body of kind k.
@@ -236,6 +262,8 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		return decodeAs[AgentRemove](raw)
 	case "customer_put":
 		return decodeAs[CustomerPut](raw)
+	case "people_set":
+		return decodeAs[PeopleSet](raw)
 	case "policy_publish":
 		return decodeAs[PolicyPublish](raw)
 	case "alias_move":
@@ -260,6 +288,8 @@ func decodeBody(k Kind, raw []byte) (Body, error) {
 		return decodeAs[OutcomeSet](raw)
 	case "receipt":
 		return decodeAs[Receipt](raw)
+	case "redeem":
+		return decodeAs[Redeem](raw)
 	case "tick":
 		return decodeAs[Tick](raw)
 	default:
@@ -319,12 +349,30 @@ func (in Input) Redacted() Input {
 	case CustomerPut:
 		b.Customer = b.Customer.redacted()
 		in.Body = b
+	case PeopleSet:
+		b.Links, b.Suggestions, b.Customers = slices.Clone(b.Links), slices.Clone(b.Suggestions), slices.Clone(b.Customers)
+		for i := range b.Links {
+			b.Links[i].Evidence.Value, b.Links[i].Reason, b.Links[i].Why = "", "", ""
+		}
+		for i := range b.Suggestions {
+			b.Suggestions[i].Evidence.Value = ""
+		}
+		for i := range b.Customers {
+			b.Customers[i] = b.Customers[i].redacted()
+		}
+		in.Body = b
+	case Redeem:
+		if b.Customer != nil {
+			c := b.Customer.redacted()
+			b.Customer = &c
+		}
+		in.Body = b
 	}
 	return in
 }
 
 func (m Message) redacted() Message {
-	m.Text, m.Attributes = "", nil
+	m.Text, m.Attributes, m.From = "", nil, nil
 	if len(m.Attachments) > 0 {
 		m.Attachments = []Attachment{{ID: m.Attachments[0].ID}}
 	}
@@ -344,6 +392,8 @@ type Change struct {
 	Input         Input
 	Messages      []Message
 	Customers     []Customer
+	Links         []Link
+	Suggestions   []Suggestion
 	Conversations []Conversation
 	Offers        []Offer
 	Assignments   []Assignment
@@ -354,6 +404,7 @@ type Change struct {
 	Policies      []PolicyVersion
 	Bundles       []Bundle
 	Outbox        []Outbound
+	Receipts      []Receipt // fold into the message's delivery and end its outbox row
 	Decisions     []Decision
 	Events        []Event
 	Result        Result

@@ -16,6 +16,10 @@ type Policy struct {
 	Conversation ConversationPolicy `json:"conversation"`
 	Weights      map[string]float64 `json:"weights"`
 	Fallback     Fallback           `json:"fallback"`
+	Calendars    []Calendar         `json:"calendars"`
+	Overflow     []Overflow         `json:"overflow"` // every queue's, after the rows of its own
+	Reserve      Reserve            `json:"reserve"`
+	Bot          BotPolicy          `json:"bot"`
 }
 
 // Service is how a tier is served.
@@ -127,11 +131,75 @@ type Relax struct {
 	Require []SkillLevel `json:"require"`
 }
 
-// Overflow is kept for the channel and bot moves of a later version; it may be
-// stored and is validated, but a queue with an empty list never overflows.
+// OverflowWhen is a state of a channel's queue in which it cannot serve in time.
+type OverflowWhen string
+
+// The states.
+const (
+	WhenOutOfHours   OverflowWhen = "out_of_hours"  // the queue's calendar is closed
+	WhenNobodyOnline OverflowWhen = "nobody_online" // nobody suitable is online
+	WhenBusy         OverflowWhen = "busy"          // everybody suitable is full, or has declined
+	WhenTooLong      OverflowWhen = "too_long"      // it has waited AfterS seconds
+)
+
+// OverflowDo is what is done about it.
+type OverflowDo string
+
+// The moves. None takes a conversation out of the line before somebody else has it.
+const (
+	DoQueue        OverflowDo = "queue"         // wait in Queue instead, with its age
+	DoInvite       OverflowDo = "invite"        // invite the customer to go on at channel To
+	DoBot          OverflowDo = "bot"           // the bot answers what it can meanwhile
+	DoLeaveMessage OverflowDo = "leave_message" // promise an answer later
+)
+
+// Overflow is one cell of the matrix channel x state. The first row that holds
+// acts, each row once in a period of waiting.
 type Overflow struct {
-	When string `json:"when"`
+	Channel string       `json:"channel,omitempty"` // a channel's id or a kind; "" = every channel
+	When    OverflowWhen `json:"when"`
+	AfterS  int          `json:"after_s,omitempty"` // accumulated wait before the row acts; too_long needs one
+	Do      OverflowDo   `json:"do"`
+	Queue   string       `json:"queue,omitempty"` // queue: where to
+	To      string       `json:"to,omitempty"`    // invite: the channel's id
+}
+
+// Calendar says when a team is there. Rules ask for it as hours.<name>.
+type Calendar struct {
+	Name       string             `json:"name"`
+	Zone       string             `json:"zone"` // IANA; defaults to UTC
+	Days       map[string][]Hours `json:"days"` // mon tue wed thu fri sat sun; an absent day is closed
+	Exceptions []Exception        `json:"exceptions"`
+}
+
+// Hours is a range within a day, in the calendar's zone: From inclusive, To
+// exclusive, HH:MM. To at or before From ends on the next day; 24:00 is midnight.
+type Hours struct {
+	From string `json:"from"`
 	To   string `json:"to"`
+}
+
+// Exception replaces the hours of one date: none = closed all day. What began
+// the evening before goes on.
+type Exception struct {
+	Date  string  `json:"date"` // YYYY-MM-DD
+	Name  string  `json:"name,omitempty"`
+	Hours []Hours `json:"hours"`
+}
+
+// Reserve keeps units free for a tier: others are not offered the last Units
+// free units of all who are online, until they have waited their target and the
+// max_extra_wait_s of their tier (or their queue's max_wait_s, if it has none).
+type Reserve struct {
+	Tier  string `json:"tier"`  // defaults to vip
+	Units int    `json:"units"` // 0 to 1000; defaults to 0
+}
+
+// BotPolicy governs answers from the FAQ.
+type BotPolicy struct {
+	AnswerAt    float64 `json:"answer_at"`   // least probability of a given answer, 0.5 to 1; 0 = as fitted
+	Suggestions int     `json:"suggestions"` // at most, 0 to 3; defaults to 3
+	Failures    int     `json:"failures"`    // then a person, 1 to 5; defaults to 2
 }
 
 // CapacityPolicy prices work in units.
@@ -215,5 +283,9 @@ func DefaultPolicy() Policy {
 		Conversation: ConversationPolicy{ReopenS: 86400, InactiveCloseS: 1800, SessionGraceS: 90, AgentLostS: 120, FirstReplyS: 120},
 		Weights:      map[string]float64{},
 		Fallback:     Fallback{Queue: "general"},
+		Calendars:    []Calendar{},
+		Overflow:     []Overflow{},
+		Reserve:      Reserve{Tier: TierVIP},
+		Bot:          BotPolicy{Suggestions: 3, Failures: 2},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,7 +143,9 @@ type Channel struct {
 	Name string      `json:"name"`
 	// Language is the tag assumed when neither the text nor the customer tells; "" = the workspace's.
 	Language string `json:"language,omitempty"`
-	Version  int    `json:"version"`
+	// Settings are what its adapter needs and anybody may see; secrets are kept apart.
+	Settings map[string]string `json:"settings,omitempty"`
+	Version  int               `json:"version"`
 }
 
 // ChannelKind tells which rules of patience, capacity and delivery hold.
@@ -187,9 +190,23 @@ type Attachment struct {
 
 // Delivery says how far a message got.
 type Delivery struct {
-	State string    `json:"state"` // received | queued | sending | accepted | delivered | failed | unknown
+	State string    `json:"state"` // received | queued | sending | accepted | delivered | read | failed | unknown
 	At    time.Time `json:"at"`
 	Error string    `json:"error,omitempty"`
+}
+
+// Fold returns what d becomes by a later word, whatever order words come in:
+// states only advance (queued, sending, unknown, accepted, delivered, read);
+// failed stands unless the message is known to have arrived.
+func (d Delivery) Fold(next Delivery) Delivery {
+	if deliveryRank(next.State) > deliveryRank(d.State) {
+		return next
+	}
+	return d
+}
+
+func deliveryRank(state string) int {
+	return slices.Index([]string{"queued", "sending", "unknown", "accepted", "failed", "delivered", "read"}, state)
 }
 
 // Message is one utterance. Text is at most MaxTextBytes of valid UTF-8 without
@@ -211,6 +228,10 @@ type Message struct {
 	Truncated      bool           `json:"truncated,omitempty"` // the model read only its beginning
 	Attributes     map[string]any `json:"attributes,omitempty"`
 	Choice         string         `json:"choice,omitempty"`
+	From           *Identity      `json:"from,omitempty"`          // customer: by which identity he wrote; answers on that channel go there
+	ReplyTo        string         `json:"reply_to,omitempty"`      // id of the message that it answers
+	Invitation     *Invitation    `json:"invitation,omitempty"`    // carries a link, added when it is shown or sent
+	FAQ            string         `json:"faq,omitempty"`           // bot: the entry that it gives
 	Understanding  *Understanding `json:"understanding,omitempty"` // of this message alone
 	DecisionID     string         `json:"decision_id,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // calendars name zones that a small image does not have
 
 	"github.com/spf13/cobra"
 

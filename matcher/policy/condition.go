@@ -405,6 +405,14 @@ func compareNumbers(op string, n float64, want []float64) bool {
 
 func (v *validator) compareFlag(path string, c *usher.Condition, f *field) test {
 	want, ok := c.Value.(bool)
+	if word, is := c.Value.(string); is && f.words != nil {
+		i := slices.Index(f.words, word)
+		if i < 0 {
+			v.fault(path, FaultValue, nearest(word, f.words), "must be one of %s", strings.Join(f.words, ", "))
+			return nil
+		}
+		want, ok = i == 0, true
+	}
 	if !ok {
 		v.fault(path, FaultType, "", "must be true or false, not %s", kindOfOperand(c.Value))
 		return nil

@@ -25,7 +25,10 @@ const (
 	FaultValue     = "invalid_value"     // not one of the values allowed, or not readable as what it is
 	FaultReference = "unknown_reference" // names a queue, tier or list that does not exist
 	FaultDepth     = "too_deep"          // groups nest more than two deep
-	FaultLater     = "not_supported_yet" // a part of the document that this version does not serve
+	FaultOverlap   = "overlap"           // hours that overlap others
+	FaultLoop      = "loop"              // queues that overflow in a circle
+	FaultClosed    = "never_open"        // sends to a queue that no day opens
+	FaultUnused    = "not_used_here"     // given where it can have no effect
 	maxFaults      = 1000                // beyond it nothing new is learnt
 	maxGroups      = 2                   // how deep groups may nest
 	maxCount       = 1_000_000_000       // of seconds, or of anything else that is counted
@@ -238,6 +241,14 @@ func (o object) count(name string) int {
 	return n
 }
 
+// countOr is count with a default of its own.
+func (o object) countOr(name string, absent int) int {
+	if !o.has(name) {
+		return absent
+	}
+	return o.count(name)
+}
+
 // faulty reports whether the last fault is at path.
 func (d *decoder) faulty(path string) bool {
 	return len(d.faults) > 0 && d.faults[len(d.faults)-1].Path == path
@@ -317,7 +328,7 @@ func (o object) part(name string, names ...string) object {
 
 func (d *decoder) policy(v any) usher.Policy {
 	o := d.object("", v, "tiers", "keyword_lists", "skills", "rules", "queues", "capacity", "offers",
-		"clarify", "conversation", "weights", "fallback")
+		"clarify", "conversation", "weights", "fallback", "calendars", "overflow", "reserve", "bot")
 	p := usher.Policy{Fallback: usher.Fallback{Queue: o.part("fallback", "queue").text("queue")}}
 	o.list("tiers", func(path string, v any) { p.Tiers = append(p.Tiers, d.tier(path, v)) })
 	o.list("keyword_lists", func(path string, v any) {
@@ -345,6 +356,11 @@ func (d *decoder) policy(v any) usher.Policy {
 	p.Clarify = d.clarify(o)
 	p.Conversation = d.conversation(o)
 	p.Weights = d.weights(o)
+	o.list("calendars", func(path string, v any) { p.Calendars = append(p.Calendars, d.calendar(path, v)) })
+	p.Overflow = o.overflow()
+	reserve := o.part("reserve", "tier", "units")
+	p.Reserve = usher.Reserve{Tier: reserve.text("tier"), Units: reserve.whole("units", 0)}
+	p.Bot = d.bot(o)
 	return p
 }
 
@@ -473,11 +489,58 @@ func (d *decoder) queue(path string, v any) usher.Queue {
 		}
 		q.Relax = append(q.Relax, step)
 	})
-	o.list("overflow", func(path string, v any) {
-		f := d.object(path, v, "when", "to")
-		q.Overflow = append(q.Overflow, usher.Overflow{When: f.text("when"), To: f.text("to")})
-	})
+	q.Overflow = o.overflow()
 	return q
+}
+
+func (o object) overflow() []usher.Overflow {
+	out := []usher.Overflow{}
+	o.list("overflow", func(path string, v any) {
+		r := o.d.object(path, v, "channel", "when", "after_s", "do", "queue", "to")
+		out = append(out, usher.Overflow{
+			Channel: r.text("channel"), When: usher.OverflowWhen(r.text("when")), AfterS: r.whole("after_s", 0),
+			Do: usher.OverflowDo(r.text("do")), Queue: r.text("queue"), To: r.text("to"),
+		})
+	})
+	return out
+}
+
+func (d *decoder) calendar(path string, v any) usher.Calendar {
+	o := d.object(path, v, "name", "zone", "days", "exceptions")
+	c := usher.Calendar{
+		Name: o.text("name"), Zone: o.text("zone"), Days: map[string][]usher.Hours{}, Exceptions: []usher.Exception{},
+	}
+	names := weekdays()
+	days := o.part("days", names...)
+	for _, name := range names {
+		if days.has(name) {
+			c.Days[name] = days.hours(name)
+		}
+	}
+	o.list("exceptions", func(path string, v any) {
+		e := d.object(path, v, "date", "name", "hours")
+		c.Exceptions = append(c.Exceptions, usher.Exception{Date: e.text("date"), Name: e.text("name"), Hours: e.hours("hours")})
+	})
+	return c
+}
+
+func (o object) hours(name string) []usher.Hours {
+	out := []usher.Hours{}
+	o.list(name, func(path string, v any) {
+		h := o.d.object(path, v, "from", "to")
+		out = append(out, usher.Hours{From: h.text("from"), To: h.text("to")})
+	})
+	return out
+}
+
+// bot gives every default, since a bot without suggestions is one that is meant.
+func (d *decoder) bot(o object) usher.BotPolicy {
+	def := usher.DefaultPolicy().Bot
+	b := o.part("bot", "answer_at", "suggestions", "failures")
+	return usher.BotPolicy{
+		AnswerAt: b.number("answer_at"), Suggestions: b.whole("suggestions", def.Suggestions),
+		Failures: b.countOr("failures", def.Failures),
+	}
 }
 
 func (d *decoder) capacity(o object) usher.CapacityPolicy {
@@ -517,8 +580,8 @@ func (d *decoder) conversation(o object) usher.ConversationPolicy {
 	def := usher.DefaultPolicy().Conversation
 	return usher.ConversationPolicy{
 		ReopenS: c.whole("reopen_s", def.ReopenS), AgentLostS: c.whole("agent_lost_s", def.AgentLostS),
-		InactiveCloseS: c.count("inactive_close_s"), SessionGraceS: c.count("session_grace_s"),
-		FirstReplyS: c.count("first_reply_s"),
+		InactiveCloseS: c.countOr("inactive_close_s", def.InactiveCloseS), SessionGraceS: c.countOr("session_grace_s", def.SessionGraceS),
+		FirstReplyS: c.countOr("first_reply_s", def.FirstReplyS),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,7 +60,7 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 			"queues[0].target_s out_of_range", "queues[0].relax[2].after_s missing",
 			"queues[0].max_wait_s out_of_range", "queues[0].require[0].level out_of_range",
 			"queues[0].relax[1].after_s out_of_range", "queues[0].selection invalid_value best_fit",
-			"queues[0].hours not_supported_yet", "queues[0].overflow[0].when missing", "queues[0].overflow[0].to missing",
+			"queues[0].hours unknown_reference", "queues[0].overflow[0].when missing", "queues[0].overflow[0].do missing",
 			"fallback.queue unknown_reference a",
 		}},
 		{"numbers", `{"capacity":{"cost_by_kind":{"web":0,"mail":1},"wrap_up_s":-1},"offers":{"mode":"ofer","expires_s":{"chat":0},"max_misses":1e30},
@@ -120,7 +121,11 @@ func TestDecodeConditions(t *testing.T) {
 		{`{"all":[{"any":[{"none":[{"field":"time.hour","op":"eq","value":1}]}]}]}`, []string{".all[0].any[0].none too_deep"}},
 		{`{"field":"message.txt","op":"contains_any","value":["x"]}`, []string{".field unknown_field message.text"}},
 		{`{"field":"customer.atributes.x","op":"eq","value":1}`, []string{".field unknown_field customer.attributes"}},
-		{`{"field":"hours.day","op":"eq","value":true}`, []string{".field unknown_field"}},
+		{`{"field":"hours.day","op":"eq","value":true}`, nil},
+		{`{"field":"hours.day","op":"ne","value":"closed"}`, nil},
+		{`{"field":"hours.dya","op":"eq","value":true}`, []string{".field unknown_reference hours.day"}},
+		{`{"field":"hours.day","op":"eq","value":"close"}`, []string{".value invalid_value closed"}},
+		{`{"field":"hours.day","op":"at_least","value":true}`, []string{".op unknown_operator"}},
 		{`{"field":"queue.generl.waiting","op":"eq","value":1}`, []string{".field unknown_reference queue.general.waiting"}},
 		{`{"field":"queue.general.wating","op":"eq","value":1}`, []string{".field unknown_field queue.general.waiting"}},
 		{`{"field":"message.text","op":"contain_any","value":["x"]}`, []string{".op unknown_operator contains_any"}},
@@ -151,7 +156,7 @@ func TestDecodeConditions(t *testing.T) {
 		t.Run(tt.when, func(t *testing.T) {
 			t.Parallel()
 			_, faults := policy.Decode(fmt.Appendf(nil,
-				`{"keyword_lists":[{"name":"complaint","phrases":["投诉"]}],"rules":[{"id":"r","when":%s,"then":{"queue":"general"}}]}`, tt.when))
+				`{"calendars":[{"name":"day"}],"keyword_lists":[{"name":"complaint","phrases":["投诉"]}],"rules":[{"id":"r","when":%s,"then":{"queue":"general"}}]}`, tt.when))
 			want := []string{}
 			for _, w := range tt.want {
 				want = append(want, at+w)
@@ -177,6 +182,16 @@ func TestDemoPolicyIsValid(t *testing.T) {
 		t.Errorf("only %d queues and %d rules were read", len(p.Queues), len(p.Rules))
 	}
 	compile(t, p)
+}
+
+// TestZeroThatWasWritten tells a zero that is meant from one that was left out.
+func TestZeroThatWasWritten(t *testing.T) {
+	t.Parallel()
+	p, faults := policy.Decode([]byte(`{"conversation":{"reopen_s":0,"agent_lost_s":0}}`))
+	want := usher.ConversationPolicy{InactiveCloseS: 1800, SessionGraceS: 90, FirstReplyS: 120}
+	if len(faults) > 0 || p.Conversation != want {
+		t.Errorf("%+v, %v, want %+v", p.Conversation, faults, want)
+	}
 }
 
 func TestFaultsAreBounded(t *testing.T) {
@@ -217,6 +232,10 @@ func FuzzDecode(f *testing.F) {
 		``, `{}`, `{"rules":[{"when":"((("}],"queues":7}`, `{"rules":[{"id":"a","when":{"all":[{"field":"message.text","op":"matches","value":"a+"}]},"then":{"queue":"general"}}]}`,
 		`{"keyword_lists":[{"name":"k","phrases":["人工"],"except":["人工智能"]}]}`, `{"tiers":[{"name":"a","weight":1e308}]}`,
 		`{"queues":[{"id":"q","relax":[{"after_s":5,"require":[{"name":"x","level":2}]}]}]}`, `{"weights":{"load":0.5}}`,
+		`{"calendars":[{"name":"day","zone":"Asia/Shanghai","days":{"mon":[{"from":"22:00","to":"06:00"}]},"exceptions":[{"date":"2026-10-01"},
+			{"date":"2026-10-10","hours":[{"from":"09:00","to":"24:00"}]}]}],"rules":[{"id":"r","when":{"field":"hours.day","op":"eq","value":"open"},"then":{"queue":"general"}}]}`,
+		`{"queues":[{"id":"a","hours":"day","overflow":[{"when":"busy","do":"queue","queue":"b"}]},{"id":"b","overflow":[{"when":"too_long","after_s":9,"do":"invite","to":"web"}]}],
+			"calendars":[{"name":"day"}],"overflow":[{"channel":"wechat","when":"nobody_online","do":"bot"}],"reserve":{"units":3},"bot":{"answer_at":0.9,"suggestions":0}}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -237,6 +256,17 @@ func FuzzDecode(f *testing.F) {
 		if !slices.IsSorted(holds) {
 			t.Fatalf("indices are not ascending: %v", holds)
 		}
-		c.Evaluate(&policy.Facts{Holds: holds})
+		now := time.Date(2026, 10, 1, 9, 30, 0, 0, time.UTC)
+		c.Evaluate(&policy.Facts{Holds: holds, Now: now})
+		for _, k := range p.Calendars {
+			if open, change := c.Open(k.Name, now); !change.IsZero() {
+				if !change.After(now) {
+					t.Fatalf("calendar %q changes at %s, before %s", k.Name, change, now)
+				}
+				if then, _ := c.Open(k.Name, change); then == open {
+					t.Fatalf("calendar %q does not change at %s", k.Name, change)
+				}
+			}
+		}
 	})
 }

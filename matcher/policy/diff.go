@@ -29,7 +29,7 @@ func Diff(a, b usher.Policy) []Difference {
 	d := &differ{out: []Difference{}}
 	for _, part := range []string{
 		"tiers", "keyword_lists", "skills", "rules", "queues", "capacity", "offers",
-		"clarify", "conversation", "weights", "fallback",
+		"clarify", "conversation", "weights", "fallback", "calendars", "overflow", "reserve", "bot",
 	} {
 		d.values(part, before[part], after[part])
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Facts is what one evaluation knows. Now gives time.hour and time.weekday in
-// UTC, the zone of every workspace until calendars come.
+// UTC; hours.<calendar> has the calendar's own zone.
 type Facts struct {
 	Holds         []int // of Text, for this version of the policy; ascending
 	Attachments   bool

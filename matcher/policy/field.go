@@ -31,7 +31,7 @@ type field struct {
 	tags   func(f *Facts) []string
 	value  func(f *Facts) (any, bool)
 
-	words     []string                      // kindWord: the only values; nil = any
+	words     []string                      // kindWord: the only values; nil = any. kindFlag: other words for true and false
 	section   string                        // of the document that names the words, "" = fixed
 	order     func(word string) float64     // kindWord: what at_least and at_most compare; nil = no order
 	same      func(value, want string) bool // kindWord: nil = equality
@@ -170,9 +170,8 @@ func (v *validator) field(path, name string) (field, bool) {
 			return x, ok && x != nil && x != ""
 		}}, true
 	}
-	if strings.HasPrefix(name, "hours.") {
-		v.fault(path, FaultField, "", "there are no calendars yet: %q cannot be asked", name)
-		return field{}, false
+	if calendar, ok := strings.CutPrefix(name, hoursPrefix); ok {
+		return v.hoursField(path, calendar)
 	}
 	if rest, ok := strings.CutPrefix(name, "queue."); ok {
 		if i := strings.LastIndexByte(rest, '.'); i > 0 {
@@ -183,6 +182,25 @@ func (v *validator) field(path, name string) (field, bool) {
 	}
 	v.fault(path, FaultField, nearest(name, v.fieldNames()), "there is no field %q", name)
 	return field{}, false
+}
+
+// hoursPrefix begins the fields that ask a calendar.
+const hoursPrefix = "hours."
+
+func (v *validator) hoursField(path, name string) (field, bool) {
+	k, ok := v.calendars[name]
+	if !ok {
+		suggestion := nearest(name, v.calendarNames)
+		if suggestion != "" {
+			suggestion = hoursPrefix + suggestion
+		}
+		v.reference(path, "calendars", suggestion, "there is no calendar %q", name)
+		return field{}, false
+	}
+	return field{kind: kindFlag, words: []string{"open", "closed"}, flag: func(f *Facts) bool {
+		open, _ := k.open(f.Now)
+		return open
+	}}, true
 }
 
 // queueFigure returns what the last part of queue.<id>.<figure> reads, nil = no such figure.
@@ -225,6 +243,9 @@ func (v *validator) fieldNames() []string {
 	names = append(names, strings.TrimSuffix(attributePrefix, "."))
 	for _, q := range v.queues {
 		names = append(names, "queue."+q+".waiting", "queue."+q+".oldest_s", "queue."+q+".free_units")
+	}
+	for _, c := range v.calendarNames {
+		names = append(names, hoursPrefix+c)
 	}
 	slices.Sort(names)
 	return names

@@ -29,6 +29,9 @@ type Compiled struct {
 	lists   []string            // names; a list's place is its index among the texts
 	texts   []textTest
 	rules   []rule
+
+	calendars map[string]*calendar
+	overflow  map[string][]usher.Overflow // by queue: its own rows, then everybody's
 }
 
 // Compile makes v's document ready, filling defaults where a field is zero that
@@ -42,10 +45,12 @@ func Compile(v usher.PolicyVersion) (*Compiled, []usher.Detail) {
 	}
 	c := &Compiled{
 		version: v.Version, doc: doc,
-		queues:  make(map[string]usher.Queue, len(doc.Queues)),
-		tiers:   make(map[string]usher.Tier, len(doc.Tiers)),
-		skills:  make(map[string]string),
-		intents: make(map[string][]string),
+		queues:    make(map[string]usher.Queue, len(doc.Queues)),
+		tiers:     make(map[string]usher.Tier, len(doc.Tiers)),
+		calendars: check.calendars,
+		overflow:  make(map[string][]usher.Overflow, len(doc.Queues)),
+		skills:    make(map[string]string),
+		intents:   make(map[string][]string),
 	}
 	for _, s := range doc.Skills {
 		c.skills[Fold(s.Name)] = s.Name
@@ -66,6 +71,7 @@ func Compile(v usher.PolicyVersion) (*Compiled, []usher.Detail) {
 			q.Relax[i].Require = c.canonical(q.Relax[i].Require)
 		}
 		c.queues[q.ID] = q
+		c.overflow[q.ID] = slices.Concat(q.Overflow, doc.Overflow)
 	}
 	c.lists, c.texts = check.lists, check.texts
 	for i, r := range doc.Rules {
@@ -152,6 +158,21 @@ func (c *Compiled) Requirement(q usher.Queue, waited time.Duration) (require []u
 	return require, step, 0
 }
 
+// Overflow returns what is done when a queue cannot serve in time: its own rows,
+// then those of every queue. The slice must not be changed.
+func (c *Compiled) Overflow(queue string) []usher.Overflow {
+	if rows, ok := c.overflow[queue]; ok {
+		return rows
+	}
+	return c.doc.Overflow
+}
+
+// Reserve is what is kept free for one tier.
+func (c *Compiled) Reserve() usher.Reserve { return c.doc.Reserve }
+
+// Bot governs answers from the FAQ.
+func (c *Compiled) Bot() usher.BotPolicy { return c.doc.Bot }
+
 // canonical returns the skills under the names they are compared by, each once at
 // the highest level asked.
 func (c *Compiled) canonical(in []usher.SkillLevel) []usher.SkillLevel {
@@ -235,6 +256,19 @@ func WithDefaults(p usher.Policy) usher.Policy {
 	setDefault(&p.Conversation.InactiveCloseS, def.Conversation.InactiveCloseS)
 	setDefault(&p.Conversation.SessionGraceS, def.Conversation.SessionGraceS)
 	setDefault(&p.Conversation.FirstReplyS, def.Conversation.FirstReplyS)
+	p.Calendars = filled(p.Calendars, func(c *usher.Calendar) {
+		setDefault(&c.Zone, "UTC")
+		days := make(map[string][]usher.Hours, len(c.Days))
+		for name, hours := range c.Days {
+			days[name] = filled(hours, nil)
+		}
+		c.Days = days
+		c.Exceptions = filled(c.Exceptions, func(e *usher.Exception) { e.Hours = filled(e.Hours, nil) })
+	})
+	p.Overflow = filled(p.Overflow, nil)
+	setDefault(&p.Reserve.Tier, def.Reserve.Tier)
+	setDefault(&p.Bot, def.Bot)
+	setDefault(&p.Bot.Failures, def.Bot.Failures)
 	if p.Weights == nil {
 		p.Weights = map[string]float64{}
 	}

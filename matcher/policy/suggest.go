@@ -7,7 +7,7 @@ import (
 
 // nearest returns the name closest to s, or "" when none is near enough to be
 // what was meant: at most a third of its letters differ, and at least one may;
-// else the shortest name that begins with s.
+// else the shortest name that begins with s, else the longest with which s begins.
 func nearest(s string, names []string) string {
 	best, at := "", max(2, utf8.RuneCountInString(s)/3)+1
 	for _, n := range names {
@@ -18,6 +18,13 @@ func nearest(s string, names []string) string {
 	if best == "" && len(s) >= 3 { // the beginning of a name, such as contains
 		for _, n := range names {
 			if strings.HasPrefix(n, s) && (best == "" || len(n) < len(best)) {
+				best = n
+			}
+		}
+	}
+	if best == "" { // more than the name, such as monday
+		for _, n := range names {
+			if len(n) >= 3 && len(n) > len(best) && strings.HasPrefix(s, n) {
 				best = n
 			}
 		}

@@ -28,6 +28,9 @@ type validator struct {
 	texts  []textTest
 	index  map[string]int // of texts by what they ask
 	tests  []test         // by rule; nil = always
+
+	calendars     map[string]*calendar
+	calendarNames []string
 }
 
 // newValidator returns a validator that follows a check of form, whose faults it
@@ -128,11 +131,14 @@ func (v *validator) policy(p *usher.Policy) {
 		v.queues = append(v.queues, q.ID)
 	}
 	v.fields = fields(p)
+	v.checkCalendars(p)
 	v.checkTiers(p)
 	v.checkLists(p)
 	v.checkSkills(p)
 	v.checkRules(p)
 	v.checkQueues(p)
+	v.checkOverflow(p)
+	v.checkReserve(p)
 	v.checkTimers(p)
 	for _, name := range slices.Sorted(maps.Keys(p.Weights)) {
 		if !slices.Contains(rank.WeightNames(), name) {
@@ -274,17 +280,8 @@ func (v *validator) checkQueues(p *usher.Policy) {
 			v.levels(join(item(join(path, "relax"), j), "require"), r.Require)
 		}
 		v.oneOf(join(path, "selection"), string(q.Selection), selections()...)
-		if q.Hours != "" {
-			v.fault(join(path, "hours"), FaultLater, "", "there are no calendars yet")
-		}
-		for j, o := range q.Overflow {
-			at := item(join(path, "overflow"), j)
-			if strings.TrimSpace(o.When) == "" {
-				v.fault(join(at, "when"), FaultMissing, "", "must not be empty")
-			}
-			if strings.TrimSpace(o.To) == "" {
-				v.fault(join(at, "to"), FaultMissing, "", "must not be empty")
-			}
+		if q.Hours != "" && !slices.Contains(v.calendarNames, q.Hours) {
+			v.reference(join(path, "hours"), "calendars", nearest(q.Hours, v.calendarNames), "there is no calendar %q", q.Hours)
 		}
 	}
 }
