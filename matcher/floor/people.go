@@ -12,6 +12,9 @@ type presenceData struct {
 	From   usher.Presence `json:"from"`
 	To     usher.Presence `json:"to"`
 	Reason string         `json:"reason,omitempty"`
+
+	Units              int `json:"units"`
+	InterruptibleUnits int `json:"interruptible_units"`
 }
 
 func (s *State) setPresence(b usher.PresenceSet) *usher.Error {
@@ -47,7 +50,7 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 	if to == usher.PresenceOffline {
 		a.state.Beats = false
 	}
-	s.event(usher.EventAgentPresence, nil, a.ID, presenceData{from, to, reason})
+	s.event(usher.EventAgentPresence, nil, a.ID, presenceData{from, to, reason, a.Capacity.Units, a.Capacity.InterruptibleUnits})
 	s.touchState(a)
 	if from == usher.PresenceOnline {
 		for _, id := range slices.Sorted(maps.Keys(s.offers)) {
@@ -110,7 +113,7 @@ func (s *State) lapse(b usher.PresenceLapsed) *usher.Error {
 	s.move(a, usher.PresenceOffline, "lost")
 	wait := time.Duration(s.policy.Document().Conversation.AgentLostS) * time.Second
 	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Work.Kind.Interruptible() {
+		if c := s.convs[id]; c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Seat().Kind.Interruptible() {
 			c.Work.RequeueAt = s.tx.now.Add(wait)
 			s.touch(c)
 		}
@@ -139,7 +142,7 @@ func (s *State) putAgent(b usher.AgentPut) *usher.Error {
 	a.Version = was + 1
 	s.tx.agents[a.ID], s.tx.states[a.ID] = true, true
 	s.event(usher.EventAgentUpdated, nil, a.ID, versionData{a.Version})
-	if was > 0 && (capacity.Units != a.Capacity.Units || capacity.InterruptibleUnits != a.Capacity.InterruptibleUnits) {
+	if capacity.Units != a.Capacity.Units || capacity.InterruptibleUnits != a.Capacity.InterruptibleUnits {
 		s.event(usher.EventAgentCapacity, nil, a.ID, capacityData{a.Capacity.Units, a.Capacity.InterruptibleUnits})
 	}
 	s.tabulate(a)
@@ -189,13 +192,64 @@ func (s *State) putCustomer(b usher.CustomerPut) *usher.Error {
 		Data: tierData{Tier: facts.Tier, Source: facts.TierSource},
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
+	s.customerIs(facts)
+	return nil
+}
+
+// customerIs tells the customer's conversations what now holds of him.
+func (s *State) customerIs(facts usher.CustomerFacts) {
 	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; c.CustomerID == b.Customer.ID {
+		if c := s.convs[id]; c.CustomerID == facts.ID {
 			c.Work.Customer = facts
 			s.reconsider(c)
 		}
 	}
+}
+
+// setPeople stores who is one person.
+func (s *State) setPeople(b usher.PeopleSet) *usher.Error {
+	out := s.tx.out
+	out.Links, out.Suggestions = append(out.Links, b.Links...), append(out.Suggestions, b.Suggestions...)
+	tell := func(kind, customerID string, data any) {
+		out.Events = append(out.Events, usher.Event{
+			Step: out.Step, N: len(out.Events), Type: kind, At: s.tx.now, CustomerID: customerID, Data: data,
+		})
+	}
+	for i := range b.Links {
+		l := &b.Links[i]
+		kind, by := usher.EventCustomerMerged, l.By
+		if !l.UndoneAt.IsZero() {
+			kind, by = usher.EventCustomerUnmerged, l.UndoneBy
+		}
+		tell(kind, l.A, mergedData{LinkID: l.ID, A: l.A, B: l.B, Evidence: l.Evidence.Kind, Level: l.Evidence.Level, By: by})
+	}
+	for i := range b.Suggestions {
+		g := &b.Suggestions[i]
+		tell(usher.EventIdentityConflict, g.A, suggestedData{
+			Customers: []string{g.A, g.B}, SuggestionID: g.ID, Evidence: g.Evidence.Kind, Reason: g.Why, State: g.State,
+		})
+	}
+	for i := range b.Customers {
+		s.customerIs(b.Customers[i].FactsAt(s.tx.now))
+	}
 	return nil
+}
+
+type mergedData struct {
+	LinkID   string      `json:"link_id"`
+	A        string      `json:"a"`
+	B        string      `json:"b"`
+	Evidence string      `json:"evidence"`
+	Level    usher.Level `json:"level"`
+	By       string      `json:"by"`
+}
+
+type suggestedData struct {
+	Customers    []string `json:"customers"`
+	SuggestionID string   `json:"suggestion_id"`
+	Evidence     string   `json:"evidence"`
+	Reason       string   `json:"reason"`
+	State        string   `json:"state"`
 }
 
 type tierData struct {
@@ -235,7 +289,7 @@ func (s *State) reconsider(c *usher.Conversation) {
 		s.refresh(c)
 		s.touch(c)
 	case c.Status == usher.StatusQueued:
-		s.enqueue(c)
+		s.enqueue(c, "")
 		s.retryLater(c)
 	default:
 		s.touch(c)

@@ -118,6 +118,9 @@ func (s *State) apply(in usher.Input) *usher.Error {
 	case usher.CustomerPut:
 		s.tx.trigger = "policy"
 		return s.putCustomer(b)
+	case usher.PeopleSet:
+		s.tx.trigger = "policy"
+		return s.setPeople(b)
 	case usher.PolicyPublish:
 		s.tx.trigger = "policy"
 		return s.publish(b)
@@ -151,6 +154,9 @@ func (s *State) apply(in usher.Input) *usher.Error {
 		return s.outcome(b)
 	case usher.Receipt:
 		return s.receipt(b)
+	case usher.Redeem:
+		s.tx.trigger = "message"
+		return s.redeem(b)
 	case usher.Tick:
 		return nil
 	default:
@@ -174,6 +180,19 @@ func (s *State) event(kind string, c *usher.Conversation, agentID string, data a
 		}
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
+}
+
+// fact appends a conversation's event with the conversation as it stands; d
+// adds what only this event knows.
+func (s *State) fact(kind string, c *usher.Conversation, d usher.ConversationData) {
+	w := &c.Work
+	d.Channel, d.Kind, d.Tier, d.Intent, d.Language = c.Channel, w.Kind, firstOf(c.Tier, w.Customer.Tier), c.Intent, c.Language
+	d.Queue, d.Status, d.Units, d.Relaxed = c.Queue, c.Status, w.Units, w.Relaxed
+	d.WaitedMS = waited(c, s.tx.now).Milliseconds()
+	if w.Assignment != nil {
+		d.Assignment = w.Assignment.ID
+	}
+	s.event(kind, c, "", d)
 }
 
 // touch marks c as changed and files its next deadline.
@@ -249,7 +268,7 @@ func (s *State) tellQuiet() {
 		return
 	}
 	for _, id := range sorted(s.tx.convs) {
-		s.event(usher.EventConversationUpdated, s.convs[id], "", nil)
+		s.fact(usher.EventConversationUpdated, s.convs[id], usher.ConversationData{})
 	}
 	for _, id := range sorted(s.tx.states) {
 		s.event(usher.EventAgentUpdated, nil, id, nil)
@@ -298,7 +317,7 @@ func (s *State) tellPlaces(queue string) {
 	}
 	slices.SortFunc(line, func(a, b *usher.Conversation) int { return s.before(a, b, s.tx.now) })
 	for i, c := range line[:min(len(line), placesTold)] {
-		if c.Routing.State != usher.StateQueued || c.Routing.Position == i+1 {
+		if !inLine(c.Routing.State) || c.Routing.Position == i+1 {
 			continue
 		}
 		c.Routing.Position = i + 1
@@ -306,6 +325,9 @@ func (s *State) tellPlaces(queue string) {
 		s.touch(c)
 	}
 }
+
+// inLine reports whether st is shown of a conversation that waits in a queue.
+func inLine(st usher.RoutingState) bool { return st == usher.StateQueued || st == usher.StateOverflow }
 
 type placeData struct {
 	Position int `json:"position"`
