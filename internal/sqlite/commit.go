@@ -88,19 +88,29 @@ func (db *DB) Snapshot(ctx context.Context, f usher.Fence, fl usher.Floor) error
 	})
 }
 
-// statement is one prepared text with its arguments.
+// statement is one prepared text with its arguments, or, where what is written
+// depends on what is there, a function.
 type statement struct {
 	query string
 	args  []any
+	run   func(*tx) error // instead of query
 }
 
 // batch is the rows of several changes, encoded, in the order they are written.
 type batch []statement
 
-func (b *batch) add(query string, args ...any) { *b = append(*b, statement{query, args}) }
+func (b *batch) add(query string, args ...any) {
+	*b = append(*b, statement{query: query, args: args})
+}
 
 func (b *batch) write(t *tx) error {
 	for _, s := range *b {
+		if s.run != nil {
+			if err := s.run(t); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := t.exec(s.query, s.args...); err != nil {
 			return fmt.Errorf("%s: %w", firstWords(s.query), err)
 		}
@@ -195,21 +205,9 @@ func (b *batch) log(cs []usher.Change) error {
 // receipts adds what platforms said of messages: the floor does not keep those.
 func (b *batch) receipts(cs []usher.Change) error {
 	for i := range cs {
-		r, ok := cs[i].Input.Body.(usher.Receipt)
-		if !ok || cs[i].Result.Err != nil {
-			continue
+		for _, r := range cs[i].Receipts {
+			*b = append(*b, statement{run: func(t *tx) error { return wrap("write receipt", receive(t, r, cs[i].Now)) }})
 		}
-		d, err := encode(usher.Delivery{State: r.State, At: cs[i].Now, Error: r.Error})
-		if err != nil {
-			return err
-		}
-		b.add(`UPDATE messages SET doc = json_set(doc, '$.delivery', json(?)) WHERE id = ?`, d, r.MessageID)
-		sent := r.State
-		if sent == "delivered" { // the outbox has done its part
-			sent = "accepted"
-		}
-		b.add(`UPDATE outbox SET state = ?1, doc = json_set(doc, '$.state', ?1) WHERE id = ?2 AND ?1 IN ('accepted', 'failed', 'unknown')`,
-			sent, r.MessageID)
 	}
 	return nil
 }
@@ -262,9 +260,13 @@ func (b *batch) work(cs []usher.Change) error {
 		if err != nil {
 			return err
 		}
-		b.add(`INSERT INTO messages (id, conversation_id, sequence, author, channel, external_id, received_at, doc)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
-			m.ID, m.ConversationID, m.Sequence, string(m.Author), m.Channel, m.ExternalID, nanos(m.ReceivedAt), doc)
+		sender := ""
+		if m.From != nil && m.Author == usher.ByCustomer {
+			sender = m.From.Key()
+		}
+		b.add(`INSERT INTO messages (id, conversation_id, sequence, author, channel, external_id, received_at, sender, doc)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`,
+			m.ID, m.ConversationID, m.Sequence, string(m.Author), m.Channel, m.ExternalID, nanos(m.ReceivedAt), sender, doc)
 	}
 	offers := gather(cs, func(c *usher.Change) []usher.Offer { return c.Offers }, func(o *usher.Offer) string { return o.ID })
 	slices.SortStableFunc(offers, func(a, b usher.Offer) int {
@@ -304,9 +306,11 @@ func (b *batch) work(cs []usher.Change) error {
 		if err != nil {
 			return err
 		}
-		b.add(`INSERT INTO outbox (id, conversation_id, state, next_at, doc) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET state = excluded.state, next_at = excluded.next_at, doc = excluded.doc`,
-			o.ID, o.ConversationID, o.State, nanos(o.NextAt), doc)
+		b.add(`INSERT INTO outbox (id, conversation_id, channel, state, next_at, attempt, parts, late, doc)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce((SELECT author <> 'agent' FROM messages WHERE id = ?1), 0), ?8)
+			ON CONFLICT (id) DO UPDATE SET state = excluded.state, next_at = excluded.next_at, attempt = excluded.attempt,
+			parts = excluded.parts, doc = excluded.doc`,
+			o.ID, o.ConversationID, o.Channel, o.State, nanos(o.NextAt), o.Attempt, o.Parts, doc)
 	}
 	for i := range cs {
 		for j := range cs[i].Decisions {

@@ -49,6 +49,22 @@ func TestWeb(t *testing.T) {
 	})
 }
 
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	storetest.RunChannels(t, func(t *testing.T) storetest.Channels {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	storetest.RunAccounts(t, func(t *testing.T) storetest.AccountStore {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestOpenLocksFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -661,7 +661,7 @@ func testMessages(t *testing.T, s *store) {
 	s.commit(t, func(c *usher.Change) { c.Messages = []usher.Message{changed} })
 	diff(t, "delivered", must[usher.Message](t)(s.MessageByID(ctx, "m3")), changed)
 	s.commit(t, func(c *usher.Change) {
-		c.Input.Body = usher.Receipt{MessageID: "m2", State: "failed", Error: "no route"}
+		c.Receipts = []usher.Receipt{{MessageID: "m2", State: "failed", Error: "no route"}}
 	})
 	told := all[1]
 	told.Delivery = usher.Delivery{State: "failed", At: s.now, Error: "no route"}
