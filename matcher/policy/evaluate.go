@@ -42,6 +42,7 @@ type Effects struct {
 	BlockRule  string // the rule that blocked
 	QueueRule  string // the rule that set Queue
 	AgentRule  string // the rule that set Agent
+	BotRule    string // the rule that asked for the bot
 	Dedicated  *usher.Dedicated
 	BotFirst   bool
 	HeadStartS int
@@ -165,7 +166,7 @@ func (e *Effects) add(r *rule) string {
 		then.Dedicated = nil
 	}
 	if first(then.BotFirst, e.BotFirst) {
-		e.BotFirst = true
+		e.BotFirst, e.BotRule = true, r.id
 	} else {
 		then.BotFirst = false
 	}
