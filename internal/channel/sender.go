@@ -1,0 +1,533 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"usher"
+)
+
+// Outbox is the queue of what is to be sent. One sender empties it.
+type Outbox interface {
+	// ClaimOutbox takes at most n messages that are due, one of each conversation
+	// and channel, those of people first, none of the channels in except.
+	ClaimOutbox(ctx context.Context, now time.Time, n int, except []string) ([]usher.Outbound, error)
+	PostponeOutbox(ctx context.Context, o usher.Outbound, now time.Time, why string) error
+	// NextOutbox is when the next message that only waits for its time is due.
+	NextOutbox(ctx context.Context, except []string) (time.Time, bool, error)
+	SendingOutbox(ctx context.Context) ([]usher.Outbound, error)
+}
+
+// Records are read to make a delivery.
+type Records interface {
+	MessageByID(ctx context.Context, id string) (usher.Message, error)
+	ConversationByID(ctx context.Context, id string) (usher.Conversation, error)
+	CustomerByID(ctx context.Context, id string) (usher.Customer, error)
+	Channels
+}
+
+// Channels are read anew for each delivery: a change of settings holds at once.
+type Channels interface {
+	ChannelByID(ctx context.Context, id string) (usher.Channel, error)
+	ChannelSecrets(ctx context.Context, id string) (map[string]string, error)
+}
+
+// Contacts tells what went to and fro between a customer and a channel.
+type Contacts interface {
+	LastInbound(ctx context.Context, conversationID, channel string) (usher.Message, bool, error)
+	// Contact is when the identity last wrote, and how many platform messages it was sent since.
+	Contact(ctx context.Context, channel string, id usher.Identity) (last time.Time, sent int, err error)
+	Thread(ctx context.Context, conversationID, channel string) ([]string, error)
+}
+
+// SenderStore is what a sender reads and writes.
+type SenderStore interface {
+	Outbox
+	Records
+	Contacts
+}
+
+// SenderConfig is what a Sender needs. Store, Door and Adapters are required.
+type SenderConfig struct {
+	Store    SenderStore
+	Door     Door
+	Adapters map[usher.ChannelKind]Adapter
+	// URL makes the link of an invitation; nil = invitations go without one.
+	URL func(inv usher.Invitation, conversationID string) string
+	// Observe is told of every attempt: accepted, failed, unknown or postponed.
+	Observe func(kind usher.ChannelKind, outcome string)
+	Now     func() time.Time // defaults to time.Now
+	Log     *slog.Logger     // defaults to none; never gets user text
+	Chance  func() float64   // 0 <= x < 1; spreads waits; defaults to math/rand/v2
+
+	Workers    int           // attempts at once; defaults to 16
+	PerChannel int           // attempts at once on one channel, about; defaults to 4
+	Timeout    time.Duration // of one attempt; defaults to 20 s
+	GiveUp     time.Duration // age at which a message that still waits has failed; defaults to 24 h
+	Grace      time.Duration // how long attempts may outlive the end of Run; defaults to 5 s
+	TripAfter  int           // failures in a row after which a channel rests; defaults to 5
+	Rest       time.Duration // then one attempt tries it again; defaults to 30 s
+	First      time.Duration // longest wait before the second attempt, doubled with each; defaults to 2 s
+	Longest    time.Duration // bound of that wait; defaults to 5 min
+}
+
+// WithDefaults fills what may be left out.
+func (c SenderConfig) WithDefaults() SenderConfig {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Chance == nil {
+		c.Chance = rand.Float64
+	}
+	if c.Observe == nil {
+		c.Observe = func(usher.ChannelKind, string) {}
+	}
+	if c.URL == nil {
+		c.URL = func(usher.Invitation, string) string { return "" }
+	}
+	number(&c.Workers, 16)
+	number(&c.PerChannel, 4)
+	number(&c.Timeout, 20*time.Second)
+	number(&c.GiveUp, 24*time.Hour)
+	number(&c.Grace, 5*time.Second)
+	number(&c.TripAfter, 5)
+	number(&c.Rest, 30*time.Second)
+	number(&c.First, 2*time.Second)
+	number(&c.Longest, 5*time.Minute)
+	return c
+}
+
+func number[T int | time.Duration](v *T, otherwise T) {
+	if *v <= 0 {
+		*v = otherwise
+	}
+}
+
+// Validate reports everything that is missing.
+func (c *SenderConfig) Validate() error {
+	var errs []error
+	if c.Store == nil {
+		errs = append(errs, errors.New("a sender needs a Store"))
+	}
+	if c.Door == nil {
+		errs = append(errs, errors.New("a sender needs a Door"))
+	}
+	return errors.Join(errs...)
+}
+
+// Sender empties the outbox. Order is kept in each conversation and channel: the
+// next message goes when the one before it is accepted, failed or unknown.
+type Sender struct {
+	cfg  SenderConfig
+	wake chan struct{}
+
+	mu       sync.Mutex
+	flying   int
+	channels map[string]*account
+}
+
+// account is what the sender remembers of a channel.
+type account struct {
+	flying  int
+	resting time.Time // nothing is sent before
+	breaker *gobreaker.CircuitBreaker[Receipt]
+}
+
+// NewSender returns a sender. Run runs it.
+func NewSender(cfg SenderConfig) (*Sender, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Sender{cfg: cfg, wake: make(chan struct{}, 1), channels: map[string]*account{}}, nil
+}
+
+// Wake says that there may be something to send.
+func (s *Sender) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx ends; attempts that are under way then have Grace to end.
+// An attempt whose end was not recorded is found by the next Run: it is made
+// again where the platform drops what it has seen, and is unknown elsewhere.
+func (s *Sender) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	s.recover(ctx)
+	var flying sync.WaitGroup
+	for ctx.Err() == nil {
+		wait := s.launch(ctx, work, &flying)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-s.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	landed := make(chan struct{})
+	go func() { flying.Wait(); close(landed) }()
+	grace := time.NewTimer(s.cfg.Grace)
+	defer grace.Stop()
+	select {
+	case <-landed:
+	case <-grace.C:
+		stop()
+		<-landed
+	}
+	return nil
+}
+
+// look is how long Run waits at most before it looks at the outbox unasked.
+const look = 30 * time.Second
+
+// launch starts attempts for all that is due and there is room for, and returns
+// when to look again.
+func (s *Sender) launch(ctx, work context.Context, flying *sync.WaitGroup) time.Duration {
+	for {
+		now := s.cfg.Now()
+		room, except, again := s.room(now)
+		if room == 0 {
+			return look // an attempt that ends wakes
+		}
+		claimed, err := s.cfg.Store.ClaimOutbox(ctx, now, min(room, s.cfg.PerChannel), except)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.cfg.Log.ErrorContext(ctx, "outbox not read", slog.Any("error", err))
+			}
+			return time.Second
+		}
+		if len(claimed) == 0 {
+			wait := look
+			next, ok, err := s.cfg.Store.NextOutbox(ctx, except)
+			if err == nil && ok {
+				wait = min(wait, next.Sub(now))
+			}
+			if !again.IsZero() {
+				wait = min(wait, again.Sub(now))
+			}
+			return max(wait, 10*time.Millisecond)
+		}
+		for _, o := range claimed {
+			a := s.begin(o.Channel)
+			flying.Go(func() {
+				defer s.Wake()
+				defer s.end(a)
+				s.attempt(work, o, a)
+			})
+		}
+	}
+}
+
+// room tells how many attempts may begin, on which channels none may, and when
+// the first of those has rested.
+func (s *Sender) room(now time.Time) (n int, except []string, again time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, a := range s.channels {
+		switch {
+		case a.resting.After(now):
+			if again.IsZero() || a.resting.Before(again) {
+				again = a.resting
+			}
+			except = append(except, id)
+		case a.flying >= s.cfg.PerChannel, a.flying > 0 && a.breaker.State() == gobreaker.StateHalfOpen:
+			except = append(except, id)
+		}
+	}
+	slices.Sort(except)
+	return s.cfg.Workers - s.flying, except, again
+}
+
+func (s *Sender) begin(channel string) *account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.channels[channel]
+	if a == nil {
+		a = &account{}
+		a.breaker = gobreaker.NewCircuitBreaker[Receipt](gobreaker.Settings{
+			Name: channel, Timeout: s.cfg.Rest, IsSuccessful: alive, IsExcluded: cancelled,
+			ReadyToTrip: func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= s.cfg.TripAfter },
+			OnStateChange: func(channel string, _, to gobreaker.State) {
+				s.cfg.Log.Warn("channel", slog.String("channel", channel), slog.String("breaker", to.String())) //nolint:sloglint // belongs to no call
+			},
+		})
+		s.channels[channel] = a
+	}
+	a.flying++
+	s.flying++
+	return a
+}
+
+func (s *Sender) end(a *account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.flying--
+	s.flying--
+	if a.breaker.State() == gobreaker.StateOpen {
+		a.resting = later(a.resting, s.cfg.Now().Add(s.cfg.Rest))
+	}
+}
+
+// rest lets the channel rest until a moment.
+func (s *Sender) rest(a *account, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.resting = later(a.resting, until)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// alive reports whether the error shows a platform that answers.
+func alive(err error) bool {
+	if err == nil {
+		return true
+	}
+	if _, ok := errors.AsType[*Blocked](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*Permanent](err); ok {
+		return true
+	}
+	r, ok := errors.AsType[*Retry](err)
+	return ok && r.Account
+}
+
+// cancelled reports whether we ended the attempt ourselves.
+func cancelled(err error) bool { return errors.Is(err, context.Canceled) }
+
+// attempt carries one message.
+func (s *Sender) attempt(ctx context.Context, o usher.Outbound, a *account) {
+	d, adapter, reason, err := s.delivery(ctx, &o)
+	switch {
+	case err != nil:
+		s.cfg.Log.ErrorContext(ctx, "delivery not made", slog.String("message_id", o.ID), slog.Any("error", err))
+		s.postpone(ctx, o, 5*time.Second, "not_ready", true)
+		return
+	case reason != "":
+		s.tell(ctx, o, Receipt{Parts: o.Parts}, "failed", reason)
+		s.cfg.Observe(d.Channel.Kind, "failed")
+		return
+	}
+	r, err := a.breaker.Execute(func() (Receipt, error) {
+		within, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		defer cancel()
+		return adapter.Send(within, d)
+	})
+	r.Parts = max(r.Parts, o.Parts)
+	s.cfg.Observe(d.Channel.Kind, s.settle(ctx, o, a, adapter, r, err))
+}
+
+// settle does what the end of an attempt asks for, and names it.
+func (s *Sender) settle(ctx context.Context, o usher.Outbound, a *account, adapter Adapter, r Receipt, err error) string {
+	if err == nil {
+		r.Parts = max(r.Parts, 1)
+		s.tell(ctx, o, r, "accepted", "")
+		return "accepted"
+	}
+	o.Parts = r.Parts
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		s.postpone(ctx, o, s.wait(1), "channel_down", true)
+		return "postponed"
+	}
+	log := s.cfg.Log.With(slog.String("message_id", o.ID), slog.String("channel", o.Channel), slog.Int("attempt", o.Attempt))
+	log.WarnContext(ctx, "message not sent", slog.Any("error", err))
+	if e, ok := errors.AsType[*Retry](err); ok {
+		wait := max(e.After, s.wait(o.Attempt))
+		if e.Account {
+			s.rest(a, s.cfg.Now().Add(wait))
+		}
+		s.postpone(ctx, o, wait, e.Reason, e.Account)
+		return "postponed"
+	}
+	if e, ok := errors.AsType[*Blocked](err); ok {
+		s.tell(ctx, o, r, "failed", e.Reason)
+		return "failed"
+	}
+	if e, ok := errors.AsType[*Permanent](err); ok {
+		s.tell(ctx, o, r, "failed", e.Reason)
+		return "failed"
+	}
+	if adapter.Idempotent() {
+		s.postpone(ctx, o, s.wait(o.Attempt), "no_answer", false)
+		return "postponed"
+	}
+	reason := "no_answer"
+	if e, ok := errors.AsType[*Unknown](err); ok && e.Reason != "" {
+		reason = e.Reason
+	}
+	s.tell(ctx, o, r, "unknown", reason)
+	return "unknown"
+}
+
+// wait is how long the attempt after the n-th waits: any time up to a bound that
+// doubles, so that what failed together does not come back together.
+func (s *Sender) wait(n int) time.Duration {
+	bound := s.cfg.Longest
+	if shift := max(n, 1) - 1; shift < 20 {
+		bound = min(bound, s.cfg.First<<shift)
+	}
+	return time.Duration(s.cfg.Chance() * float64(bound))
+}
+
+// postpone puts o back in the queue. With again, the attempt counts as none.
+func (s *Sender) postpone(ctx context.Context, o usher.Outbound, wait time.Duration, why string, again bool) {
+	now := s.cfg.Now()
+	o.NextAt = now.Add(max(wait, 10*time.Millisecond)).UTC()
+	if again {
+		o.Attempt--
+	}
+	s.persist(ctx, o.ID, func(ctx context.Context) error { return s.cfg.Store.PostponeOutbox(ctx, o, now, why) })
+}
+
+// tell puts what became of a message through the one door.
+func (s *Sender) tell(ctx context.Context, o usher.Outbound, r Receipt, state, reason string) {
+	in := usher.Input{
+		ID: fmt.Sprintf("in_%s_%d_%s", o.ID, o.Attempt, state), By: usher.System(),
+		Body: usher.Receipt{
+			MessageID: o.ID, ConversationID: o.ConversationID, State: state, Error: reason, ExternalID: r.ExternalID, Parts: r.Parts,
+		},
+	}
+	s.persist(ctx, o.ID, func(ctx context.Context) error {
+		_, err := s.cfg.Door.Do(ctx, in)
+		return err
+	})
+}
+
+// persist tries until fn has written what happened. It gives up when ctx ends or
+// when trying again is of no use: then the message stays as being sent, which
+// the next start settles.
+func (s *Sender) persist(ctx context.Context, id string, fn func(context.Context) error) {
+	for n := 1; ; n++ {
+		err := fn(ctx)
+		if err == nil {
+			return
+		}
+		e, refused := errors.AsType[*usher.Error](err)
+		if refused && e.Code != usher.Unavailable && e.Code != usher.Overloaded {
+			s.cfg.Log.ErrorContext(ctx, "end of an attempt refused", slog.String("message_id", id), slog.Any("error", err))
+			return
+		}
+		s.cfg.Log.WarnContext(ctx, "end of an attempt not recorded yet", slog.String("message_id", id), slog.Any("error", err))
+		timer := time.NewTimer(100*time.Millisecond + s.wait(min(n, 4)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// delivery gathers what an adapter needs. A reason says why the message can never go.
+func (s *Sender) delivery(ctx context.Context, o *usher.Outbound) (d Delivery, adapter Adapter, reason string, err error) {
+	store := s.cfg.Store
+	if d.Message, err = store.MessageByID(ctx, o.ID); err != nil {
+		return d, nil, "", err
+	}
+	if d.Channel, err = store.ChannelByID(ctx, o.Channel); err != nil {
+		if usher.CodeOf(err) == usher.NotFound {
+			return d, nil, "no_channel", nil
+		}
+		return d, nil, "", err
+	}
+	adapter, ok := s.cfg.Adapters[d.Channel.Kind]
+	if !ok {
+		return d, nil, "no_adapter", nil
+	}
+	if s.cfg.Now().Sub(d.Message.ReceivedAt) > s.cfg.GiveUp {
+		return d, nil, "expired", nil
+	}
+	if d.Secrets, err = store.ChannelSecrets(ctx, o.Channel); err != nil {
+		return d, nil, "", err
+	}
+	if d.Conversation, err = store.ConversationByID(ctx, o.ConversationID); err != nil {
+		return d, nil, "", err
+	}
+	if d.Customer, err = store.CustomerByID(ctx, d.Conversation.CustomerID); err != nil {
+		return d, nil, "", err
+	}
+	last, ok, err := store.LastInbound(ctx, o.ConversationID, o.Channel)
+	switch {
+	case err != nil:
+		return d, nil, "", err
+	case ok && last.From != nil:
+		d.To = *last.From
+	default:
+		if d.To, ok = address(&d.Customer, &d.Channel); !ok {
+			return d, nil, "no_address", nil
+		}
+	}
+	if d.LastInbound, d.Sent, err = store.Contact(ctx, o.Channel, d.To); err != nil {
+		return d, nil, "", err
+	}
+	if d.Thread, err = store.Thread(ctx, o.ConversationID, o.Channel); err != nil {
+		return d, nil, "", err
+	}
+	if r := &d.Conversation.Routing; d.Message.Author == usher.ByBot && d.Message.Text == r.Reply {
+		d.Choices = r.Choices
+	}
+	if inv := d.Message.Invitation; inv != nil {
+		d.URL = s.cfg.URL(*inv, o.ConversationID)
+	}
+	d.Attempt, d.Parts = o.Attempt, o.Parts
+	return d, adapter, "", nil
+}
+
+// address is where a customer who never wrote on the channel can be reached:
+// a verified identity that belongs to it.
+func address(c *usher.Customer, ch *usher.Channel) (usher.Identity, bool) {
+	kind := map[usher.ChannelKind]string{usher.KindEmail: "email", usher.KindWhatsApp: "phone", usher.KindWeChat: "openid"}[ch.Kind]
+	i := slices.IndexFunc(c.Identities, func(id usher.Identity) bool {
+		scoped := ch.Kind == usher.KindWeChat // an openid is nothing outside its account
+		return id.Verified && id.Kind == kind && (id.Channel == ch.ID || !scoped)
+	})
+	if i < 0 {
+		return usher.Identity{}, false
+	}
+	return c.Identities[i], true
+}
+
+// recover settles attempts whose end nobody saw.
+func (s *Sender) recover(ctx context.Context) {
+	var left []usher.Outbound
+	s.persist(ctx, "", func(ctx context.Context) (err error) {
+		left, err = s.cfg.Store.SendingOutbox(ctx)
+		return err
+	})
+	for _, o := range left {
+		if s.again(ctx, o.Channel) {
+			s.postpone(ctx, o, 0, "interrupted", false)
+			continue
+		}
+		s.tell(ctx, o, Receipt{Parts: o.Parts}, "unknown", "interrupted")
+	}
+}
+
+func (s *Sender) again(ctx context.Context, channel string) bool {
+	ch, err := s.cfg.Store.ChannelByID(ctx, channel)
+	if err != nil {
+		return false
+	}
+	a, ok := s.cfg.Adapters[ch.Kind]
+	return ok && a.Idempotent()
+}
