@@ -1,6 +1,9 @@
 package usher
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Status is where a conversation stands; design: one state machine, in matcher/floor.
 type Status string
@@ -106,6 +109,13 @@ type Leg struct {
 	Kind    ChannelKind `json:"kind"`
 	Since   time.Time   `json:"since"`
 	Invited bool        `json:"invited,omitempty"` // by redeeming an invitation: earlier messages are not shown there
+}
+
+// Over returns b as it is once a person has taken over.
+func (b *BotState) Over() *BotState {
+	c := *b
+	c.Done, c.Helping = true, false
+	return &c
 }
 
 // FAQAnswer is an answer of the FAQ that may fit what a customer asked.
@@ -270,6 +280,11 @@ type Work struct {
 	HoldUntil     time.Time      `json:"hold_until"`           // queued: the reserve no longer stands in its way
 	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
 	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
+}
+
+// On reports whether c is or was on the channel: a message from there joins it.
+func (c *Conversation) On(channel string) bool {
+	return c.Channel == channel || slices.ContainsFunc(c.Work.Legs, func(l Leg) bool { return l.Channel == channel })
 }
 
 // Seat is the channel on which c's units are booked.

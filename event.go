@@ -47,6 +47,7 @@ func ParseCursor(s string) (Cursor, error) {
 const (
 	EventMessageReceived        = "message.received"
 	EventMessageSent            = "message.sent"
+	EventMessageAccepted        = "message.accepted" // by the platform, the mail server
 	EventMessageDelivered       = "message.delivered"
 	EventMessageFailed          = "message.failed"
 	EventConversationOpened     = "conversation.opened"
@@ -102,15 +103,16 @@ type ConversationData struct {
 	Language   string      `json:"language,omitempty"`
 	Status     Status      `json:"status"`
 	Units      int         `json:"units"`
-	WaitedMS   int64       `json:"waited_ms"`            // accumulated wait
-	Relaxed    int         `json:"relaxed,omitempty"`    // relaxation steps applied
-	TargetS    int         `json:"target_s,omitempty"`   // of its queue, as the policy stood; 0 = it has none
-	Reason     string      `json:"reason,omitempty"`     // why: of routing, of closing, of a transfer, the state that overflowed
-	Assignment string      `json:"assignment,omitempty"` // the running one, or the one that ended by this
-	OfferID    string      `json:"offer_id,omitempty"`   // assigned: the accepted offer; "" = by hand or at once
-	From       string      `json:"from,omitempty"`       // transferred: the agent; moved: the channel
+	WaitedMS   int64       `json:"waited_ms"`               // accumulated wait
+	Relaxed    int         `json:"relaxed,omitempty"`       // relaxation steps applied
+	TargetS    int         `json:"target_s,omitempty"`      // of its queue, as the policy stood; 0 = it has none
+	Reason     string      `json:"reason,omitempty"`        // why: of routing, of closing, of a transfer, the state that overflowed
+	Assignment string      `json:"assignment_id,omitempty"` // the running one
+	OfferID    string      `json:"offer_id,omitempty"`      // assigned: the accepted offer; "" = by hand or at once
+	From       string      `json:"from,omitempty"`          // transferred: the agent; moved: the channel
 	ToAgent    string      `json:"to_agent,omitempty"`
 	ToQueue    string      `json:"to_queue,omitempty"`
 	Do         OverflowDo  `json:"do,omitempty"`  // overflowed
+	To         string      `json:"to,omitempty"`  // overflowed by invitation: the channel
 	FAQ        string      `json:"faq,omitempty"` // answered_by_bot: the entry
 }

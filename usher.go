@@ -230,6 +230,7 @@ type Message struct {
 	Choice         string         `json:"choice,omitempty"`
 	From           *Identity      `json:"from,omitempty"`          // customer: by which identity he wrote; answers on that channel go there
 	ReplyTo        string         `json:"reply_to,omitempty"`      // id of the message that it answers
+	Choices        []Choice       `json:"choices,omitempty"`       // bot: what may be answered; a channel without buttons numbers them
 	Invitation     *Invitation    `json:"invitation,omitempty"`    // carries a link, added when it is shown or sent
 	FAQ            string         `json:"faq,omitempty"`           // bot: the entry that it gives
 	Understanding  *Understanding `json:"understanding,omitempty"` // of this message alone

@@ -279,13 +279,13 @@ func (w *world) latest(fits func(*usher.Conversation) bool) (usher.Conversation,
 
 func (w *world) OpenConversation(_ context.Context, customerID, channel string) (usher.Conversation, bool, error) {
 	return w.latest(func(c *usher.Conversation) bool {
-		return c.CustomerID == customerID && c.Channel == channel && c.Status != usher.StatusClosed
+		return c.CustomerID == customerID && c.On(channel) && c.Status != usher.StatusClosed
 	})
 }
 
 func (w *world) LastClosed(_ context.Context, customerID, channel string) (usher.Conversation, bool, error) {
 	return w.latest(func(c *usher.Conversation) bool {
-		return c.CustomerID == customerID && c.Channel == channel && c.Status == usher.StatusClosed
+		return c.CustomerID == customerID && c.On(channel) && c.Status == usher.StatusClosed
 	})
 }
 

@@ -129,7 +129,7 @@ func checkFloor(f *usher.Floor) []Fault {
 		case usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping:
 			u := held[c.AgentID]
 			used, reserved := &u.used, &u.reserved
-			if c.Work.Kind.Interruptible() {
+			if c.Seat().Kind.Interruptible() {
 				used, reserved = &u.usedInterruptible, &u.reservedInterruptible
 			}
 			*used += c.Work.Units

@@ -63,20 +63,21 @@ func (db *DB) Conversations(ctx context.Context, f usher.ConversationFilter) ([]
 }
 
 // OpenConversation returns the customer's conversation on the channel that a new
-// message joins: the last opened that is not closed, a blocked one only for want
-// of another.
+// message joins: the last opened that is not closed and is or was on the channel,
+// a blocked one only for want of another.
 func (db *DB) OpenConversation(ctx context.Context, customerID, channel string) (usher.Conversation, bool, error) {
 	return find[usher.Conversation](ctx, db, `SELECT doc FROM conversations
-		WHERE customer_id = ? AND channel = ? AND status <> 'closed'
+		WHERE customer_id = ? AND status <> 'closed' AND (channel = ? OR EXISTS (SELECT 1 FROM json_each(doc, '$.work.legs') WHERE value ->> 'channel' = ?))
 		ORDER BY status = 'blocked', opened_at DESC, id DESC LIMIT 1`,
-		customerID, channel)
+		customerID, channel, channel)
 }
 
-// LastClosed returns the customer's conversation on the channel that closed last.
+// LastClosed returns the customer's conversation that closed last and was on the channel.
 func (db *DB) LastClosed(ctx context.Context, customerID, channel string) (usher.Conversation, bool, error) {
 	return find[usher.Conversation](ctx, db, `SELECT doc FROM conversations
-		WHERE customer_id = ? AND channel = ? AND status = 'closed' ORDER BY closed_at DESC, id DESC LIMIT 1`,
-		customerID, channel)
+		WHERE customer_id = ? AND status = 'closed' AND (channel = ? OR EXISTS (SELECT 1 FROM json_each(doc, '$.work.legs') WHERE value ->> 'channel' = ?))
+		ORDER BY closed_at DESC, id DESC LIMIT 1`,
+		customerID, channel, channel)
 }
 
 // MessageByID returns a message.

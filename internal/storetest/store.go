@@ -567,6 +567,8 @@ func testConversations(t *testing.T, s *store) {
 	}
 	all[6].Status, all[6].ClosedAt, all[6].CloseReason = usher.StatusQueued, nil, ""
 	all[5] = conversation("conv_5", "ada", usher.StatusBlocked, Start.Add(5*time.Hour))
+	all[6].Work.Legs = []usher.Leg{{Channel: "wechat", Kind: usher.KindWeChat}, {Channel: "web", Kind: usher.KindWeb}}
+	all[3].Work.Legs = []usher.Leg{{Channel: "mail", Kind: usher.KindEmail}, {Channel: "web", Kind: usher.KindWeb}}
 	all[4].Channel, all[4].CustomerID, all[4].Tier, all[4].Intent, all[4].AgentID, all[4].Queue = "app", "eve", "vip", "parcel", "tom", "vip"
 	s.commit(t, func(c *usher.Change) { c.Conversations = all })
 
@@ -605,6 +607,14 @@ func testConversations(t *testing.T, s *store) {
 	got, ok, err := s.OpenConversation(ctx, "ada", "web")
 	if err != nil || !ok || got.ID != "conv_6" {
 		t.Errorf("open: got %s, %v, %v", got.ID, ok, err)
+	}
+	got, ok, err = s.OpenConversation(ctx, "ada", "wechat")
+	if err != nil || !ok || got.ID != "conv_6" {
+		t.Errorf("open where it was before it moved: got %s, %v, %v", got.ID, ok, err)
+	}
+	got, ok, err = s.LastClosed(ctx, "ada", "mail")
+	if err != nil || !ok || got.ID != "conv_3" {
+		t.Errorf("closed where it was before it moved: got %s, %v, %v", got.ID, ok, err)
 	}
 	if got, ok, err := s.OpenConversation(ctx, "eve", "app"); ok || err != nil {
 		t.Errorf("open of who has none: got %s, %v", got.ID, err)

@@ -145,16 +145,16 @@ func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
 	if from != "" && from != b.ToAgent {
 		s.exclude(c, from, exclusionDeclined) // it is not handed straight back
 	}
-	s.event(usher.EventConversationTransfer, c, from, transferData{From: from, ToAgent: b.ToAgent, ToQueue: b.ToQueue, Reason: b.Reason})
+	s.fact(usher.EventConversationTransfer, c, usher.ConversationData{From: from, ToAgent: b.ToAgent, ToQueue: b.ToQueue, Reason: b.Reason})
 	if b.ToQueue != "" {
-		c.Work.Hints = usher.Hints{Queue: b.ToQueue}
+		c.Work.Hints, c.Work.ToQueue = usher.Hints{}, b.ToQueue
 		c.Queue, c.Work.Relaxed = b.ToQueue, 0
 		s.requeue(c)
 		s.settle()
 		s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 		return nil
 	}
-	s.enqueue(c)
+	s.enqueue(c, usher.ReasonTransfer)
 	c.Work.Target = a.ID
 	if b.Override {
 		c.Work.Override = b.Reason
@@ -164,13 +164,6 @@ func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
 	s.offer(c, a, usher.ReasonTransfer, d)
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 	return nil
-}
-
-type transferData struct {
-	From    string `json:"from,omitempty"`
-	ToAgent string `json:"to_agent,omitempty"`
-	ToQueue string `json:"to_queue,omitempty"`
-	Reason  string `json:"reason,omitempty"`
 }
 
 func (s *State) close(b usher.Close) *usher.Error {
@@ -196,7 +189,7 @@ func (s *State) end(c *usher.Conversation, reason string) {
 	if c.Status == usher.StatusAssigned && wrap > 0 && reason == "resolved" {
 		c.Status, c.CloseReason = usher.StatusWrapping, reason
 		c.Work.WrapUntil = s.tx.now.Add(time.Duration(wrap) * time.Second)
-		s.event(usher.EventConversationWrapping, c, "", nil)
+		s.fact(usher.EventConversationWrapping, c, usher.ConversationData{Reason: reason})
 		s.touch(c)
 		return
 	}
@@ -218,7 +211,7 @@ func (s *State) finish(c *usher.Conversation, reason string) {
 	c.AgentID = held
 	c.Work.AnswerBy, c.Work.WrapUntil, c.Work.RequeueAt = time.Time{}, time.Time{}, time.Time{}
 	c.Work.Prefers = firstOf(held, c.Work.Prefers) // closed while it waited: whom it last knew
-	s.event(usher.EventConversationClosed, c, held, reasonData{Reason: reason, Queue: c.Queue})
+	s.fact(usher.EventConversationClosed, c, usher.ConversationData{Reason: reason})
 	s.touch(c)
 }
 
@@ -231,10 +224,14 @@ func (s *State) left(b usher.Left) *usher.Error {
 	case usher.StatusAssigned, usher.StatusWrapping, usher.StatusBlocked:
 		// A person has it: the agent, or silence, ends it.
 	case usher.StatusOpen:
-		s.event(usher.EventConversationAbandoned, c, "", reasonData{Reason: "left_before_queue"})
+		if c.Work.Bot != nil && c.Work.Bot.Answered {
+			s.finish(c, "resolved") // the bot's answer was the last word
+			break
+		}
+		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "left_before_queue"})
 		s.finish(c, "abandoned")
 	default:
-		s.event(usher.EventConversationAbandoned, c, "", reasonData{Reason: "customer_left", Queue: c.Queue})
+		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "customer_left"})
 		s.finish(c, "abandoned")
 	}
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
@@ -269,7 +266,7 @@ func (s *State) reopen(b usher.Reopen) *usher.Error {
 		// What its text met was told of another policy: unknown until it writes.
 		c.Work.Facts = usher.TextFacts{Version: s.version.Version, Holds: []int{}}
 	}
-	s.event(usher.EventConversationReopened, &c, "", nil)
+	s.fact(usher.EventConversationReopened, &c, usher.ConversationData{})
 	if block := s.evaluate(&c); block != "" {
 		s.block(&c, block)
 	} else {
@@ -382,18 +379,30 @@ func (s *State) reply(b usher.Reply) *usher.Error {
 			s.touchState(a)
 		}
 	}
-	sent := s.send(c, m)
+	sent := s.send(c, m, b.Via)
 	s.touch(c)
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing, Message: sent}
 	return nil
 }
 
+// receipt passes on what became of an outbound message; the store folds it into
+// the message, whatever order receipts come in.
 func (s *State) receipt(b usher.Receipt) *usher.Error {
-	kind := usher.EventMessageDelivered
-	if b.State == "failed" {
-		kind = usher.EventMessageFailed
+	kinds := map[string]string{
+		"accepted": usher.EventMessageAccepted, "delivered": usher.EventMessageDelivered, "read": usher.EventMessageDelivered,
+		"failed": usher.EventMessageFailed, "unknown": usher.EventMessageFailed,
 	}
-	e := usher.Event{Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: kind, At: s.tx.now, MessageID: b.MessageID, Data: b}
+	kind, ok := kinds[b.State]
+	if !ok {
+		return usher.Errorf(usher.InvalidArgument, "one of accepted, delivered, read, failed, unknown").At("state")
+	}
+	s.tx.out.Receipts = append(s.tx.out.Receipts, b)
+	e := usher.Event{
+		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: kind, At: s.tx.now, ConversationID: b.ConversationID, MessageID: b.MessageID, Data: b,
+	}
+	if c := s.convs[b.ConversationID]; c != nil {
+		e.AgentID, e.CustomerID = c.AgentID, c.CustomerID
+	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
 	return nil
 }

@@ -43,18 +43,19 @@ func (s *State) arrival(b *usher.Arrival) *usher.Error {
 		s.deliver(c)
 	case usher.StatusWrapping:
 		c.Status, c.CloseReason, c.Work.WrapUntil = usher.StatusAssigned, "", time.Time{}
-		s.event(usher.EventConversationAssigned, c, c.AgentID, nil)
+		s.fact(usher.EventConversationAssigned, c, usher.ConversationData{Reason: c.Routing.Reason})
 		s.deliver(c)
 	case usher.StatusOffered:
 		s.refresh(c)
 	default:
 		if reopened {
-			s.event(usher.EventConversationReopened, c, "", nil)
+			s.fact(usher.EventConversationReopened, c, usher.ConversationData{})
 		}
-		s.reroute(c, b.Glue, reopened)
+		s.reroute(c, b, reopened)
 	}
 	s.touch(c)
 	s.settle()
+	s.helpMeanwhile(c, b)
 	m.DecisionID = c.Work.DecisionID
 	s.tx.out.Messages = append([]usher.Message{m}, s.tx.out.Messages...)
 	r, _ := s.Routing(c.ID, s.tx.now)
@@ -96,7 +97,8 @@ func (s *State) open(b *usher.Arrival) (c *usher.Conversation, reopened bool) {
 	}
 	c.Language = firstOf(b.Customer.Language, b.Channel.Language)
 	s.convs[c.ID] = c
-	s.event(usher.EventConversationOpened, c, "", nil)
+	c.Work.Customer = b.Customer.FactsAt(now)
+	s.fact(usher.EventConversationOpened, c, usher.ConversationData{})
 	return c, false
 }
 
@@ -109,6 +111,7 @@ func (s *State) revive(c *usher.Conversation) {
 	w.Reopened++
 	w.Since = now
 	s.newCycle(c)
+	w.Bot, w.BotWhy, w.Found, w.ToQueue, w.Invitation, w.Overflowed, w.Promised = nil, "", nil, "", nil, nil, false
 	w.Asked, w.Generalist, w.WantsHuman, w.Understanding, w.Vector = false, false, false, nil, nil
 	w.Warned, w.NoReply, w.Replied = false, false, false
 	s.convs[c.ID] = c
@@ -124,6 +127,7 @@ func (s *State) newCycle(c *usher.Conversation) {
 // receive stores the message and what came with it.
 func (s *State) receive(c *usher.Conversation, b *usher.Arrival) usher.Message {
 	now, w := s.tx.now, &c.Work
+	s.moveTo(c, b.Channel, false)
 	w.Messages++
 	m := b.Message
 	m.ConversationID, m.CustomerID, m.Sequence, m.Author = c.ID, c.CustomerID, w.Messages, usher.ByCustomer
@@ -142,7 +146,7 @@ func (s *State) receive(c *usher.Conversation, b *usher.Arrival) usher.Message {
 	e := usher.Event{
 		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: usher.EventMessageReceived, At: now,
 		ConversationID: c.ID, CustomerID: c.CustomerID, AgentID: c.AgentID, MessageID: m.ID,
-		Data: messageData{Sequence: m.Sequence, Channel: m.Channel},
+		Data: messageData{Sequence: m.Sequence, Channel: m.Channel, Kind: b.Channel.Kind, Author: m.Author},
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
 	if u := m.Understanding; u != nil {
@@ -157,8 +161,10 @@ func (s *State) receive(c *usher.Conversation, b *usher.Arrival) usher.Message {
 }
 
 type messageData struct {
-	Sequence int    `json:"sequence"`
-	Channel  string `json:"channel"`
+	Sequence int               `json:"sequence"`
+	Channel  string            `json:"channel"`
+	Kind     usher.ChannelKind `json:"kind"`
+	Author   usher.Author      `json:"author"`
 }
 
 // understandingData is in brief what a message was understood as; the message
@@ -182,7 +188,10 @@ type conflictData struct {
 // learn takes over what was understood. A choice is certain; glue changes nothing.
 func (s *State) learn(c *usher.Conversation, b *usher.Arrival) {
 	w := &c.Work
-	w.WantsHuman = w.WantsHuman || b.WantsHuman
+	w.WantsHuman = w.WantsHuman || b.WantsHuman || b.Message.Choice == choiceHuman
+	if b.Found != nil && !b.Glue {
+		w.Found = b.Found
+	}
 	before, _ := w.Understanding.Top()
 	wasAccepted := w.Understanding != nil && w.Understanding.Outcome == usher.OutcomeAccept
 	switch u := b.Understanding; {
@@ -246,7 +255,12 @@ func (s *State) deliver(c *usher.Conversation) {
 // stands unless its agent now fails a hard filter.
 func (s *State) refresh(c *usher.Conversation) {
 	o := s.offers[c.Work.OfferID]
-	s.evaluate(c)
+	if why := s.evaluate(c); why != "" {
+		s.endOffer(c, o, usher.OfferWithdrawn, "blocked")
+		c.AgentID = ""
+		s.block(c, why)
+		return
+	}
 	q := s.queryFor(c, s.tx.now)
 	q.Units = 0 // his units are reserved already
 	if filter, ok := s.table.Passes(c.AgentID, q); !ok && filter != "capacity" && c.Work.Target == "" {
@@ -259,15 +273,22 @@ func (s *State) refresh(c *usher.Conversation) {
 
 // reroute decides what becomes of a conversation that has no agent. A reopened
 // one goes back to its queue, and to whom it knew, unasked.
-func (s *State) reroute(c *usher.Conversation, glue, reopened bool) {
+func (s *State) reroute(c *usher.Conversation, b *usher.Arrival, reopened bool) {
 	w := &c.Work
-	if c.Status == usher.StatusOpen && glue && !w.AnswerBy.IsZero() && !w.Greeting && !w.WantsHuman {
+	botHasIt := w.Bot != nil && !w.Bot.Done && !w.Bot.Helping
+	if c.Status == usher.StatusOpen && b.Glue && !botHasIt && !w.AnswerBy.IsZero() && !w.Greeting && !w.WantsHuman {
 		return // 'ok' answers no question
 	}
-	answering := c.Status == usher.StatusOpen && w.Asked && !w.AnswerBy.IsZero()
+	answering := c.Status == usher.StatusOpen && w.Asked && !w.AnswerBy.IsZero() && !botHasIt
 	if block := s.evaluate(c); block != "" {
 		s.block(c, block)
 		return
+	}
+	why := ""
+	if c.Status != usher.StatusQueued && !reopened && s.botTakes(c, b) {
+		if why = s.botTurn(c, b); why == "" {
+			return
+		}
 	}
 	if !actionable(s, w.Understanding) && (w.WantsHuman || answering) {
 		w.Generalist = true
@@ -288,7 +309,10 @@ func (s *State) reroute(c *usher.Conversation, glue, reopened bool) {
 		w.Generalist = w.Generalist || answering
 	}
 	s.evaluate(c)
-	s.enqueue(c)
+	if w.WantsHuman {
+		why = usher.ReasonHuman
+	}
+	s.enqueue(c, why)
 	s.retryLater(c)
 }
 
@@ -308,23 +332,18 @@ func (s *State) block(c *usher.Conversation, reason string) {
 	c.Work.AnswerBy = time.Time{}
 	d := s.decide(c, "blocked", reason)
 	c.Routing = usher.Routing{State: usher.StateBlocked, Reason: reason, DecisionID: d}
-	s.event(usher.EventConversationBlocked, c, "", reasonData{Reason: reason})
+	s.fact(usher.EventConversationBlocked, c, usher.ConversationData{Reason: reason})
 	s.touch(c)
-}
-
-type reasonData struct {
-	Reason string `json:"reason"`
-	Queue  string `json:"queue,omitempty"`
 }
 
 // greet answers a bare greeting; it does not use up the one question.
 func (s *State) greet(c *usher.Conversation) {
 	c.Status = usher.StatusOpen
 	c.Work.AnswerBy = s.tx.now.Add(greetingFor)
-	text := greeting(c.Language)
+	text := say(c.Language, saidGreeting)
 	d := s.decide(c, string(usher.StateClarifying), usher.ReasonGreeting)
 	c.Routing = usher.Routing{State: usher.StateClarifying, Reason: usher.ReasonGreeting, Queue: c.Queue, Reply: text, DecisionID: d}
-	s.event(usher.EventConversationClarifying, c, "", reasonData{Reason: usher.ReasonGreeting})
+	s.fact(usher.EventConversationClarifying, c, usher.ConversationData{Reason: usher.ReasonGreeting})
 	s.say(c, text)
 	s.touch(c)
 }
@@ -337,13 +356,13 @@ func (s *State) ask(c *usher.Conversation, choices []usher.Choice) {
 		w.Choices = append(w.Choices, ch.ID)
 	}
 	w.AnswerBy = s.tx.now.Add(time.Duration(s.policy.Document().Clarify.AnswerWithinS) * time.Second)
-	text := question(c.Language)
+	text := say(c.Language, saidQuestion)
 	d := s.decide(c, string(usher.StateClarifying), usher.ReasonUnsure)
 	c.Routing = usher.Routing{
 		State: usher.StateClarifying, Reason: usher.ReasonUnsure, Queue: c.Queue, Reply: text, Choices: choices, DecisionID: d,
 	}
-	s.event(usher.EventConversationClarifying, c, "", reasonData{Reason: usher.ReasonUnsure})
-	s.say(c, text)
+	s.fact(usher.EventConversationClarifying, c, usher.ConversationData{Reason: usher.ReasonUnsure})
+	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.ByBot, Text: text, Choices: choices}, nil)
 	s.touch(c)
 }
 
@@ -354,7 +373,7 @@ func (s *State) unanswered(c *usher.Conversation) {
 		s.block(c, block)
 		return
 	}
-	s.enqueue(c)
+	s.enqueue(c, "")
 	s.retryLater(c)
 }
 
@@ -436,27 +455,4 @@ func firstOf(ss ...string) string {
 		}
 	}
 	return ""
-}
-
-// The few sentences that the floor itself says.
-
-func greeting(language string) string {
-	if usher.Language(language) == "en" {
-		return "Hello! What can we do for you?"
-	}
-	return "您好，请问有什么可以帮您？"
-}
-
-func question(language string) string {
-	if usher.Language(language) == "en" {
-		return "So that the right person helps you: which of these is it about?"
-	}
-	return "为了请合适的同事帮您，请问是哪一类问题？"
-}
-
-func inactivityNotice(language string) string {
-	if usher.Language(language) == "en" {
-		return "Are you still there? Without a message this conversation closes in 5 minutes."
-	}
-	return "您还在吗？若没有新消息，本次会话将在 5 分钟后结束。"
 }

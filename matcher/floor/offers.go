@@ -23,6 +23,7 @@ type offerData struct {
 // reserve books units for an offer; book turns a reservation into use, or books
 // without one; release gives them back.
 func (s *State) reserve(a *agent, c *usher.Conversation, units int) {
+	c.Work.Booked = nil
 	if c.Work.Kind.Interruptible() {
 		a.state.UsedInterruptible += units
 		a.state.ReservedInterruptible += units
@@ -38,7 +39,7 @@ func (s *State) reserve(a *agent, c *usher.Conversation, units int) {
 
 // confirm turns reserved units into used ones.
 func (s *State) confirm(a *agent, c *usher.Conversation) {
-	if c.Work.Kind.Interruptible() {
+	if c.Seat().Kind.Interruptible() {
 		a.state.ReservedInterruptible -= c.Work.Units
 	} else {
 		a.state.ReservedUnits -= c.Work.Units
@@ -47,8 +48,9 @@ func (s *State) confirm(a *agent, c *usher.Conversation) {
 }
 
 func (s *State) release(a *agent, c *usher.Conversation, reserved bool) {
-	units := c.Work.Units
-	if c.Work.Kind.Interruptible() {
+	units, seat := c.Work.Units, c.Seat()
+	c.Work.Booked = nil
+	if seat.Kind.Interruptible() {
 		a.state.UsedInterruptible -= units
 		if reserved {
 			a.state.ReservedInterruptible -= units
@@ -63,9 +65,9 @@ func (s *State) release(a *agent, c *usher.Conversation, reserved bool) {
 	if a.state.Open == 0 {
 		a.state.IdleSince = s.tx.now
 	}
-	a.open[c.Channel]--
-	if a.open[c.Channel] == 0 {
-		delete(a.open, c.Channel)
+	a.open[seat.Channel]--
+	if a.open[seat.Channel] == 0 {
+		delete(a.open, seat.Channel)
 	}
 	s.touchState(a)
 	s.tx.freed[a.ID] = true
@@ -202,13 +204,12 @@ func (s *State) begin(c *usher.Conversation, a *agent, offerID, reason, override
 	s.touchState(a)
 	c.Routing = usher.Routing{State: usher.StateAssigned, Reason: reason, Queue: c.Queue, Agent: s.ref(a.ID), DecisionID: decision}
 	s.calm(c)
-	s.event(usher.EventConversationAssigned, c, a.ID, assignedData{AssignmentID: w.Assignment.ID, Reason: reason})
+	w.Overflowed, w.Invitation, w.HoursAt, w.HoldUntil, w.Promised = nil, nil, time.Time{}, time.Time{}, false
+	if w.Bot != nil {
+		w.Bot = w.Bot.Over()
+	}
+	s.fact(usher.EventConversationAssigned, c, usher.ConversationData{Reason: reason, OfferID: offerID})
 	s.touch(c)
-}
-
-type assignedData struct {
-	AssignmentID string `json:"assignment_id"`
-	Reason       string `json:"reason"`
 }
 
 func (s *State) decline(b usher.Decline) *usher.Error {
@@ -284,6 +285,6 @@ func forgiven(xs []usher.Exclusion) []usher.Exclusion {
 
 // requeue puts a conversation back in its queue with its age, and asks again.
 func (s *State) requeue(c *usher.Conversation) {
-	s.enqueue(c)
+	s.enqueue(c, "")
 	s.retryLater(c)
 }

@@ -60,6 +60,10 @@ func (k *chaos) next(f usher.Floor) usher.Input {
 		in.Body = usher.Assign{ConversationID: conv.ID, AgentID: agentID, Override: k.pick(2) == 0, Reason: "chaos"}
 	case p < 95:
 		in.Body = usher.CustomerPut{Customer: k.customer(k.pick(60))}
+	case p < 96 && conv.Work.Invitation != nil:
+		in.Body = usher.Redeem{ConversationID: conv.ID, InvitationID: conv.Work.Invitation.ID, Channel: usher.Channel{ID: "web", Kind: usher.KindWeb}}
+	case p < 96 && k.pick(3) == 0:
+		in.Body = usher.Receipt{MessageID: "m1", ConversationID: conv.ID, State: []string{"accepted", "delivered", "failed"}[k.pick(3)]}
 	case p < 96:
 		in.Body = usher.Reply{Message: usher.Message{ID: "r" + in.ID, ConversationID: conv.ID, Author: usher.ByAgent, AgentID: conv.AgentID}}
 	case p < 97:
@@ -87,7 +91,7 @@ func (k *chaos) customer(i int) usher.Customer {
 }
 
 func (k *chaos) arrival(f usher.Floor, conv usher.Conversation) usher.Arrival {
-	kind := []usher.ChannelKind{usher.KindWeb, usher.KindWeb, usher.KindApp, usher.KindEmail}[k.pick(4)]
+	kind := []usher.ChannelKind{usher.KindWeb, usher.KindWeb, usher.KindApp, usher.KindEmail, usher.KindWeChat}[k.pick(5)]
 	b := usher.Arrival{
 		Message: usher.Message{ID: "m" + strconv.Itoa(k.n), Text: "secret", Channel: string(kind)},
 		Channel: usher.Channel{ID: string(kind), Kind: kind}, Customer: k.customer(k.pick(60)), NewCustomer: true,
@@ -114,6 +118,13 @@ func (k *chaos) arrival(f usher.Floor, conv usher.Conversation) usher.Arrival {
 	}
 	b.Vector = &usher.Vector{Embedding: "test-1", Match: v}
 	b.WantsHuman = k.pick(10) == 0
+	if k.pick(2) == 0 {
+		b.Found = &usher.FAQFound{Answers: []usher.FAQAnswer{}, AnswerAt: .8, SuggestAt: .3}
+		for i := range k.pick(4) {
+			b.Found.Answers = append(b.Found.Answers, usher.FAQAnswer{ID: fmt.Sprint("f", i), Question: "q", Text: "t", Probability: k.r.Float64()})
+		}
+		b.Message.Choice = []string{"", "", "faq_ok", "faq_no", "human"}[k.pick(5)]
+	}
 	return b
 }
 
@@ -150,6 +161,19 @@ func seedInputs() []usher.Input {
 		Require: []usher.SkillLevel{{Name: "refund", Level: 3}}, Relax: []usher.Relax{{AfterS: 30, Require: []usher.SkillLevel{}}},
 	})
 	p.Capacity.WrapUpS = 5
+	p.Reserve.Units = 2
+	open := []usher.Hours{{From: "10:00", To: "10:20"}, {From: "10:25", To: "24:00"}}
+	p.Calendars = []usher.Calendar{{Name: "office", Zone: "UTC", Days: map[string][]usher.Hours{
+		"mon": open, "tue": open, "wed": open, "thu": open, "fri": open, "sat": open, "sun": open,
+	}}}
+	p.Queues[1].Hours = "office"
+	p.Rules = append(p.Rules, usher.Rule{ID: "care", When: &usher.Condition{Field: "channel.kind", Op: "eq", Value: "app"}, Then: usher.Effect{Queue: "care"}})
+	p.Overflow = []usher.Overflow{
+		{Channel: "wechat", When: usher.WhenBusy, Do: usher.DoInvite, To: "web"},
+		{When: usher.WhenTooLong, AfterS: 45, Do: usher.DoQueue, Queue: "care"},
+		{When: usher.WhenOutOfHours, Do: usher.DoLeaveMessage},
+		{When: usher.WhenBusy, AfterS: 10, Do: usher.DoBot},
+	}
 	b := testBundle()
 	b.ProfileMean, b.ProfileScale = 0, 0.1
 	return []usher.Input{
@@ -175,7 +199,7 @@ func TestReplay(t *testing.T) {
 	first, second := mustFloor(t, usher.Floor{Seed: seed, Now: start}), mustFloor(t, usher.Floor{Seed: seed, Now: start})
 	h1, h2 := sha256.New(), sha256.New()
 	var step usher.Step
-	refused, decisions := 0, 0
+	refused, decisions, seen := 0, 0, map[string]int{}
 	for n := range inputs {
 		var in usher.Input
 		if s := seedInputs(); n < len(s) {
@@ -220,6 +244,9 @@ func TestReplay(t *testing.T) {
 			refused++
 		}
 		decisions += len(a.Decisions)
+		for _, e := range a.Events {
+			seen[e.Type]++
+		}
 		if a.Changed() {
 			step++
 		}
@@ -253,6 +280,11 @@ func TestReplay(t *testing.T) {
 	}
 	if decisions < inputs/10 || refused > inputs/2 {
 		t.Fatalf("too tame: %d decisions, %d refused of %d inputs", decisions, refused, inputs)
+	}
+	for _, kind := range []string{usher.EventAnsweredByBot, usher.EventOverflowed, usher.EventConversationMoved, usher.EventOfferExpired, usher.EventConversationAbandoned} {
+		if seen[kind] == 0 {
+			t.Errorf("too tame: no %s in %d inputs", kind, inputs)
+		}
 	}
 	t.Logf("%d inputs, %d steps, %d decisions, %d refused, sha256 %x", inputs, step, decisions, refused, h1.Sum(nil)[:8])
 }

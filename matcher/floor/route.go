@@ -38,6 +38,14 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 	}
 	w.HeadStartS = max(tier.HeadStartS, e.HeadStartS)
 	switch {
+	case e.BotFirst:
+		w.BotWhy = byRule(e.BotRule)
+	case tier.Service == usher.ServiceBotFirst:
+		w.BotWhy = usher.ReasonLowValue
+	default:
+		w.BotWhy = ""
+	}
+	switch {
 	case tier.Service == usher.ServiceBlock:
 		return usher.ReasonBlacklist
 	case e.Blocked:
@@ -52,8 +60,11 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 			w.Pinned, w.PinnedBy = e.Agent, byRule(e.AgentRule)
 		}
 	}
-	if _, ok := s.policy.Queue(w.Hints.Queue); ok {
+	if _, ok := s.policy.Queue(w.Hints.Queue); ok && !w.Generalist { // a request for a human goes before the caller's hints
 		queue = w.Hints.Queue
+	}
+	if _, ok := s.policy.Queue(w.ToQueue); ok {
+		queue = w.ToQueue
 	}
 	for _, k := range w.Hints.Skills {
 		w.Prefer = append(w.Prefer, usher.SkillLevel{Name: k, Level: 1})
@@ -143,9 +154,26 @@ func (s *State) selection(c *usher.Conversation) usher.Selection {
 	return q.Selection
 }
 
-// choose ranks the agents for c and returns the best, with the reason, or "" and
-// why nobody is asked now. s.ranking holds the ranking it was taken from.
+// choose returns whom c is offered to now, with the reason, or "" and why nobody
+// is asked: its queue is closed, nobody can, or the reserve is kept.
+// s.ranking holds the ranking it was taken from.
 func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason string) {
+	if q, ok := s.policy.Queue(c.Queue); ok && q.Hours != "" && c.Work.Target == "" {
+		if open, _ := s.policy.Open(q.Hours, now); !open {
+			s.ranking = rank.Result{}
+			return "", usher.ReasonOutOfHours
+		}
+	}
+	id, reason := s.pick(c, now)
+	if id != "" && s.reserved(c, now) {
+		return "", usher.ReasonHold
+	}
+	return id, reason
+}
+
+// pick ranks the agents for c and returns the best, with the reason, or "" and
+// why nobody can be asked.
+func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason string) {
 	w := &c.Work
 	if w.Pinned != "" && s.agents[w.Pinned] != nil {
 		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
@@ -220,7 +248,9 @@ func (s *State) tryPlace(c *usher.Conversation) {
 			w.AllExcluded = time.Time{}
 			s.touch(c)
 		}
-		if c.Routing.State == usher.StateQueued && c.Routing.Reason == reason && c.Routing.Queue == c.Queue && s.tx.trigger != "message" {
+		s.waitFor(c, reason)
+		if inLine(c.Routing.State) && c.Routing.Reason == reason && c.Routing.Queue == c.Queue && s.tx.trigger != "message" {
+			s.overflow(c, reason)
 			return
 		}
 		d := s.decide(c, string(usher.StateQueued), reason)
@@ -228,10 +258,12 @@ func (s *State) tryPlace(c *usher.Conversation) {
 		c.Routing = usher.Routing{
 			State: usher.StateQueued, Reason: reason, Queue: c.Queue, Position: position, EstimatedWait: wait, DecisionID: d,
 		}
+		s.showInvitation(c)
 		s.touch(c)
+		s.overflow(c, reason)
 		return
 	}
-	w.AllExcluded = time.Time{}
+	w.AllExcluded, w.HoursAt, w.HoldUntil = time.Time{}, time.Time{}, time.Time{}
 	if s.policy.Document().Offers.Mode == "auto" {
 		d := s.decide(c, string(usher.StateAssigned), reason)
 		s.give(c, s.agents[id], "", reason, "", d)
@@ -309,8 +341,9 @@ func (s *State) Match(now time.Time, b usher.Arrival) usher.Decision {
 	return d
 }
 
-// enqueue makes c wait in its queue; its age goes on.
-func (s *State) enqueue(c *usher.Conversation) {
+// enqueue makes c wait in its queue; its age goes on. why tells what brought it
+// there, "" when that is the ordinary way.
+func (s *State) enqueue(c *usher.Conversation, why string) {
 	moved := c.Status != usher.StatusQueued
 	c.Status, c.AgentID, c.Work.Target, c.Work.Override = usher.StatusQueued, "", "", ""
 	if c.WaitingSince == nil {
@@ -318,7 +351,7 @@ func (s *State) enqueue(c *usher.Conversation) {
 		c.WaitingSince = &now
 	}
 	if moved || c.Routing.Queue != c.Queue {
-		s.event(usher.EventConversationQueued, c, "", reasonData{Queue: c.Queue})
+		s.fact(usher.EventConversationQueued, c, usher.ConversationData{Reason: why})
 	}
 	s.touch(c)
 }
@@ -333,15 +366,18 @@ func (s *State) ref(id string) *usher.AgentRef {
 
 // say sends a message of usher's own to the customer.
 func (s *State) say(c *usher.Conversation, text string) {
-	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.ByBot, Text: text})
+	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.ByBot, Text: text}, nil)
 }
 
-// send stores an outgoing message; channels without a platform deliver it by
-// the event alone.
-func (s *State) send(c *usher.Conversation, m usher.Message) *usher.Message {
-	now := s.tx.now
+// send stores an outgoing message for the channel where the customer last
+// wrote, or via another; channels without a platform deliver it by the event alone.
+func (s *State) send(c *usher.Conversation, m usher.Message, via *usher.Channel) *usher.Message {
+	now, channel, kind := s.tx.now, c.Channel, c.Work.Kind
+	if via != nil {
+		channel, kind = via.ID, via.Kind
+	}
 	c.Work.Messages++
-	m.ConversationID, m.CustomerID, m.Channel, m.Sequence = c.ID, c.CustomerID, c.Channel, c.Work.Messages
+	m.ConversationID, m.CustomerID, m.Channel, m.Sequence = c.ID, c.CustomerID, channel, c.Work.Messages
 	m.ReceivedAt = now
 	if m.SentAt.IsZero() {
 		m.SentAt = now
@@ -350,15 +386,15 @@ func (s *State) send(c *usher.Conversation, m usher.Message) *usher.Message {
 		m.Attachments = []usher.Attachment{}
 	}
 	m.Delivery = usher.Delivery{State: "accepted", At: now}
-	if !c.Work.Kind.AbandonsBySilence() {
+	if !kind.AbandonsBySilence() {
 		m.Delivery.State = "queued"
-		s.tx.out.Outbox = append(s.tx.out.Outbox, usher.Outbound{ID: m.ID, ConversationID: c.ID, Channel: c.Channel, State: "queued", NextAt: now})
+		s.tx.out.Outbox = append(s.tx.out.Outbox, usher.Outbound{ID: m.ID, ConversationID: c.ID, Channel: channel, State: "queued", NextAt: now})
 	}
 	s.tx.out.Messages = append(s.tx.out.Messages, m)
 	e := usher.Event{
 		Step: s.tx.out.Step, N: len(s.tx.out.Events), Type: usher.EventMessageSent, At: now,
 		ConversationID: c.ID, CustomerID: c.CustomerID, AgentID: firstOf(m.AgentID, c.AgentID), MessageID: m.ID,
-		Data: messageData{Sequence: m.Sequence, Channel: m.Channel},
+		Data: messageData{Sequence: m.Sequence, Channel: m.Channel, Kind: kind, Author: m.Author},
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
 	return &m

@@ -23,7 +23,13 @@ import (
 //	agent ID [skill:LEVEL…] [units N] [lang TAG]   put, and online
 //	online|busy|away|break|offline AGENT
 //	lost AGENT                            his heartbeats stopped (he had begun to beat)
-//	message CUSTOMER INTENT[=P][,…] [zh|en] [email] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
+//	message CUSTOMER INTENT[=P][,…] [zh|en] [email|wechat|web] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
+//	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
+//	policy reserve N                      units kept for VIPs
+//	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
+//	policy overflow CHANNEL|* WHEN AFTER_S DO [TO]
+//	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
+//	expect CUSTOMER … said WORDS_          his conversation's last message from usher begins so; on CHANNEL; waited DURATION
 //	accept|decline|close|left|complete CUSTOMER
 //	transfer CUSTOMER AGENT|queue:ID      assign CUSTOMER AGENT [override]
 //	reply CUSTOMER                        his agent answers
@@ -93,6 +99,7 @@ type world struct {
 	agents map[string]usher.Agent
 	events []string
 	all    []usher.Change
+	said   map[string]usher.Message // by conversation: the last from usher
 }
 
 var start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
@@ -114,7 +121,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		t: t, s: s, now: start, convs: map[string]usher.Conversation{}, byID: map[string]usher.Conversation{},
-		states: map[string]usher.AgentState{}, agents: map[string]usher.Agent{},
+		states: map[string]usher.AgentState{}, agents: map[string]usher.Agent{}, said: map[string]usher.Message{},
 	}
 	p := usher.DefaultPolicy()
 	p.Skills = []usher.Skill{
@@ -158,6 +165,11 @@ func (w *world) step1(b usher.Body) error {
 	}
 	for _, e := range out.Events {
 		w.events = append(w.events, e.Type)
+	}
+	for _, m := range out.Messages {
+		if m.Author != usher.ByCustomer && m.Author != usher.ByAgent {
+			w.said[m.ConversationID] = m
+		}
 	}
 	if out.Result.Err != nil {
 		return out.Result.Err
@@ -205,11 +217,11 @@ func invariants(f usher.Floor) []string {
 				faults = append(faults, c.ID+" is offered without its offer")
 			}
 			delete(offers, c.ID)
-			if !c.Work.Kind.Interruptible() {
+			if !c.Seat().Kind.Interruptible() {
 				reserved[c.AgentID] += c.Work.Units
 			}
 		case usher.StatusQueued:
-			if c.WaitingSince == nil || c.AgentID != "" || c.Routing.State != usher.StateQueued {
+			if c.WaitingSince == nil || c.AgentID != "" || (c.Routing.State != usher.StateQueued && c.Routing.State != usher.StateOverflow) {
 				faults = append(faults, fmt.Sprintf("%s is queued but %q %q", c.ID, c.AgentID, c.Routing.State))
 			}
 		case usher.StatusOpen:
@@ -225,7 +237,7 @@ func invariants(f usher.Floor) []string {
 		switch c.Status {
 		case usher.StatusOffered, usher.StatusAssigned, usher.StatusWrapping:
 			open[c.AgentID]++
-			if !c.Work.Kind.Interruptible() {
+			if !c.Seat().Kind.Interruptible() {
 				used[c.AgentID] += c.Work.Units
 			}
 		default:
@@ -251,7 +263,9 @@ func (w *world) do(line string) error {
 	conv := func(customer string) string { return w.convs[customer].ID }
 	switch f[0] {
 	case "policy":
-		return w.policy(f[1], f[2])
+		return w.policy(f[1], f[2], f[3:]...)
+	case "redeem":
+		return w.redeem(f[1], f[2])
 	case "agent":
 		return w.agent(f[1:])
 	case "online", "busy", "away", "break", "offline":
@@ -328,7 +342,29 @@ func (w *world) lastOffer(customer string) string {
 	return id
 }
 
-func (w *world) policy(key, value string) error {
+// channels are those of the scripts.
+func channel(id string) usher.Channel {
+	kinds := map[string]usher.ChannelKind{"mail": usher.KindEmail, "wechat": usher.KindWeChat, "app": usher.KindApp}
+	if k, ok := kinds[id]; ok {
+		return usher.Channel{ID: id, Kind: k}
+	}
+	return usher.Channel{ID: id, Kind: usher.KindWeb}
+}
+
+func (w *world) redeem(customer, to string) error {
+	c := w.convs[customer]
+	b := usher.Redeem{ConversationID: c.ID, InvitationID: "none", Channel: channel(to)}
+	for _, ch := range w.all {
+		for _, m := range ch.Messages {
+			if m.ConversationID == c.ID && m.Invitation != nil {
+				b.InvitationID = m.Invitation.ID
+			}
+		}
+	}
+	return w.step1(b)
+}
+
+func (w *world) policy(key, value string, more ...string) error {
 	n, _ := strconv.Atoi(value)
 	v := w.s.Floor().Policy
 	v.Version++
@@ -347,6 +383,30 @@ func (w *world) policy(key, value string) error {
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "pin", Then: usher.Effect{Agent: value}})
 	case "block":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "no", Then: usher.Effect{Block: &usher.BlockEffect{Reason: value}}})
+	case "reserve":
+		v.Document.Reserve.Units = n
+	case "bot":
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "bot", Then: usher.Effect{BotFirst: true, Queue: value}})
+	case "hours":
+		from, to, _ := strings.Cut(value, "-")
+		day := []usher.Hours{{From: from, To: to}}
+		v.Document.Calendars = []usher.Calendar{{
+			Name: "office", Zone: "UTC", Exceptions: []usher.Exception{},
+			Days: map[string][]usher.Hours{"mon": day, "tue": day, "wed": day, "thu": day, "fri": day, "sat": day, "sun": day},
+		}}
+		v.Document.Queues[0].Hours = "office"
+	case "overflow":
+		o := usher.Overflow{Channel: value, When: usher.OverflowWhen(more[0]), Do: usher.OverflowDo(more[2])}
+		o.AfterS, _ = strconv.Atoi(more[1])
+		if value == "*" {
+			o.Channel = ""
+		}
+		if len(more) > 3 && o.Do == usher.DoQueue {
+			o.Queue = more[3]
+		} else if len(more) > 3 {
+			o.To = more[3]
+		}
+		v.Document.Overflow = append(slices.Clone(v.Document.Overflow), o)
 	case "selection":
 		v.Document.Queues[0].Selection = usher.Selection(value)
 	default:
@@ -407,8 +467,18 @@ func (w *world) message(f []string) error {
 		switch f[i] {
 		case "zh", "en":
 			u.Language.Tag = f[i]
-		case "email":
-			b.Channel, b.Message.Channel = usher.Channel{ID: "mail", Kind: usher.KindEmail}, "mail"
+		case "email", "wechat", "web":
+			b.Channel = channel(strings.Replace(f[i], "email", "mail", 1))
+			b.Message.Channel = b.Channel.ID
+		case "faq":
+			i++
+			b.Found = &usher.FAQFound{Answers: []usher.FAQAnswer{}, AnswerAt: .8, SuggestAt: .4}
+			for part := range strings.SplitSeq(f[i], ",") {
+				if id, p, ok := strings.Cut(part, "="); ok {
+					v, _ := strconv.ParseFloat(p, 64)
+					b.Found.Answers = append(b.Found.Answers, usher.FAQAnswer{ID: id, Question: id + "?", Text: "about_" + id, Probability: v})
+				}
+			}
 		case "vip", "low_value", "blacklist":
 			b.Customer.CRMTier = f[i]
 		case "hint":
@@ -522,6 +592,22 @@ func (w *world) expect(f []string) error {
 				i++
 			case "queue":
 				got, want = c.Queue, f[i+1]
+				i++
+			case "said":
+				got, want = strings.ReplaceAll(w.said[c.ID].Text, " ", "_"), f[i+1]
+				if strings.HasPrefix(got, want) {
+					got = want
+				}
+				i++
+			case "on":
+				got, want = c.Channel, f[i+1]
+				i++
+			case "waited":
+				at := w.now
+				got, want = c.Work.Waited.String(), f[i+1]
+				if c.WaitingSince != nil {
+					got = (c.Work.Waited + at.Sub(*c.WaitingSince)).String()
+				}
 				i++
 			case "override":
 				got, want = "", f[i+1]

@@ -98,7 +98,7 @@ func New(f usher.Floor, engine string) (*State, error) {
 			if !ok {
 				return nil, fmt.Errorf("build floor: conversation %s is held by unknown agent %s", c.ID, c.AgentID)
 			}
-			a.open[c.Channel]++
+			a.open[c.Seat().Channel]++
 		}
 		if c.Status == usher.StatusQueued {
 			s.waiting[c.ID] = s.convs[c.ID]

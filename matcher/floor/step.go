@@ -291,8 +291,20 @@ func (s *State) settle() {
 		}
 		freed := sorted(s.tx.freed)
 		clear(s.tx.freed)
+		if len(freed) > 0 && s.policy.Reserve().Units > 0 {
+			s.retryHeld() // whoever frees a unit, the reserve is of all
+		}
 		for _, id := range freed {
 			s.feed(id)
+		}
+	}
+}
+
+// retryHeld asks for those again who wait because of the reserve alone.
+func (s *State) retryHeld() {
+	for _, id := range sorted(s.waiting) {
+		if c := s.waiting[id]; c.Routing.Reason == usher.ReasonHold {
+			s.retryLater(c)
 		}
 	}
 }

@@ -36,6 +36,9 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 		at(w.Customer.TierUntil)
 	case usher.StatusQueued:
 		at(s.relaxAt(c))
+		at(w.HoursAt)
+		at(w.HoldUntil)
+		at(s.overflowAt(c))
 		if !w.SeniorOver && s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst && c.WaitingSince != nil {
 			at(c.WaitingSince.Add(rank.SeniorsFor - w.Waited))
 		}
@@ -132,7 +135,11 @@ func (s *State) expire(c *usher.Conversation) {
 	switch c.Status {
 	case usher.StatusOpen:
 		if past(w.AnswerBy) {
-			s.unanswered(c)
+			if w.Bot != nil && !w.Bot.Done {
+				s.botSilence(c)
+			} else {
+				s.unanswered(c)
+			}
 		}
 	case usher.StatusQueued:
 		s.expireQueued(c)
@@ -157,6 +164,12 @@ func (s *State) expireQueued(c *usher.Conversation) {
 	}
 	if waited(c, now) >= rank.SeniorsFor {
 		w.SeniorOver = true
+	}
+	if !w.HoursAt.After(now) {
+		w.HoursAt = time.Time{}
+	}
+	if !w.HoldUntil.After(now) {
+		w.HoldUntil = time.Time{}
 	}
 	if !w.AllExcluded.IsZero() {
 		switch {
@@ -185,7 +198,7 @@ func (s *State) expireAssigned(c *usher.Conversation) {
 		s.touch(c)
 	case w.Kind.AbandonsBySilence() && !w.Warned && !end.Add(-warnBeforeClose).After(now):
 		w.Warned = true
-		s.say(c, inactivityNotice(c.Language))
+		s.say(c, say(c.Language, saidInactive))
 		s.touch(c)
 	case w.Kind.AbandonsBySilence() && w.Warned && !end.After(now):
 		s.end(c, "inactive")

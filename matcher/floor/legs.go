@@ -1,0 +1,65 @@
+package floor
+
+import (
+	"slices"
+
+	"usher"
+)
+
+// moveTo makes ch the channel of c: where the customer now is and is answered.
+// An agent who has c keeps it; his units stay booked where they were.
+func (s *State) moveTo(c *usher.Conversation, ch usher.Channel, invited bool) {
+	if c.Channel == ch.ID {
+		return
+	}
+	w, from := &c.Work, c.Channel
+	if len(w.Legs) == 0 {
+		w.Legs = []usher.Leg{{Channel: c.Channel, Kind: w.Kind, Since: c.OpenedAt}}
+	}
+	if !slices.ContainsFunc(w.Legs, func(l usher.Leg) bool { return l.Channel == ch.ID }) {
+		w.Legs = append(slices.Clone(w.Legs), usher.Leg{Channel: ch.ID, Kind: ch.Kind, Since: s.tx.now, Invited: invited})
+	}
+	if holdsUnits(c.Status) {
+		seat := c.Seat()
+		w.Booked = &seat
+	} else {
+		w.Units = s.policy.Cost(ch.Kind)
+	}
+	c.Channel, w.Kind = ch.ID, ch.Kind
+	s.fact(usher.EventConversationMoved, c, usher.ConversationData{From: from})
+}
+
+// redeem follows an invitation. Place, context and agent stay; nothing is asked
+// again. The old channel is told, so that a stranger with the link is noticed.
+func (s *State) redeem(b usher.Redeem) *usher.Error {
+	c, err := s.active(b.ConversationID)
+	if err != nil {
+		return err
+	}
+	w := &c.Work
+	switch inv := w.Invitation; {
+	case inv == nil || inv.ID != b.InvitationID:
+		return usher.Errorf(usher.Conflict, "the invitation was used already, or is no longer needed").At("invitation_id")
+	case !s.tx.now.Before(inv.ExpiresAt):
+		return usher.Errorf(usher.Conflict, "the invitation has expired").At("invitation_id")
+	case inv.Channel != b.Channel.ID:
+		return usher.Errorf(usher.InvalidArgument, "the invitation is to another channel").At("channel")
+	case b.Customer != nil && b.Customer.ID != c.CustomerID:
+		return usher.Errorf(usher.Unprocessable, "the conversation belongs to another customer").At("customer")
+	}
+	if b.Customer != nil {
+		s.tx.out.Customers = append(s.tx.out.Customers, *b.Customer)
+	}
+	from := usher.Channel{ID: c.Channel, Kind: w.Kind}
+	w.Invitation = nil
+	w.LastMessageAt = s.tx.now
+	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.BySystem, Text: say(c.Language, saidMoved)}, &from)
+	s.moveTo(c, b.Channel, true)
+	if c.Routing.State == usher.StateOverflow {
+		c.Routing.State, c.Routing.Invitation, c.Routing.Reply = usher.StateQueued, nil, ""
+	}
+	s.touch(c)
+	r, _ := s.Routing(c.ID, s.tx.now)
+	s.tx.out.Result = usher.Result{Conversation: c, Routing: r}
+	return nil
+}
