@@ -307,7 +307,7 @@ func TestEffectsAddUp(t *testing.T) {
 	got := c.Evaluate(&policy.Facts{Customer: usher.CustomerFacts{Attributes: map[string]any{"n": "many"}}})
 	want := policy.Effects{
 		Block: "spam", Blocked: true, BlockRule: "three", Queue: "billing", QueueRule: "one", Agent: "li", AgentRule: "two", BotRule: "three", Team: "t",
-		Dedicated: &usher.Dedicated{WaitS: 20}, BotFirst: true, BotRule: "three", HeadStartS: 90,
+		Dedicated: &usher.Dedicated{WaitS: 20}, BotFirst: true, HeadStartS: 90,
 		Require: []usher.SkillLevel{{Name: "Refunds", Level: 3}}, Prefer: []usher.SkillLevel{{Name: "x", Level: 1}},
 		Tags: []string{"a", "b", "c"},
 		Hits: []usher.RuleHit{
