@@ -72,6 +72,7 @@ const (
 	ScopeEval       = "eval"
 	ScopeReports    = "reports"
 	ScopeAdmin      = "admin"
+	ScopeVisitor    = "visitor" // of a publishable key: it begins sessions of one channel, and does nothing else
 )
 
 // Draft is the one policy draft of a workspace. Base is the ETag it was made from.
@@ -176,4 +177,24 @@ type AgentLoad struct {
 	Interruptible int            `json:"interruptible_units"`
 	Conversations []Conversation `json:"conversations"` // offered, assigned and wrapping
 	Offers        []Offer        `json:"offers"`        // pending
+}
+
+// Moment is one thing that happened with a customer; the field of its type is set.
+type Moment struct {
+	Type         string // conversation | message | assignment | tier | link | unlink
+	At           time.Time
+	Conversation *Conversation
+	Message      *Message
+	Assignment   *Assignment
+	Tier         *TierChange
+	Link         *Link
+}
+
+// TierChange is an event customer.tier_changed.
+type TierChange struct {
+	CustomerID string `json:"customer_id"`
+	Data       struct {
+		Tier   string `json:"tier"`
+		Source string `json:"source"`
+	} `json:"data"`
 }

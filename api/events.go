@@ -122,10 +122,21 @@ type stream struct {
 
 // reader is one open connection.
 type reader struct {
-	filter *liveFilter
+	filter passer
 	from   usher.Cursor // has been read from the log up to here
-	ring   chan []byte
+	ring   chan given
 	gone   chan struct{} // closed when the ring ran over
+}
+
+// passer chooses events. It is asked under the stream's lock, once for each event, in order.
+type passer interface {
+	passes(e *usher.Event) bool
+}
+
+// given is an event and, for those who are shown all of it, its frame.
+type given struct {
+	event usher.Event
+	frame []byte
 }
 
 func newStream(log EventStore, feed Feed, encode func(context.Context, *usher.Event) ([]byte, error), logger *slog.Logger) *stream {
@@ -222,7 +233,7 @@ func (s *stream) give(e *usher.Event, body []byte) {
 			continue
 		}
 		select {
-		case r.ring <- body:
+		case r.ring <- given{*e, body}:
 		default:
 			delete(s.readers, r)
 			close(r.gone)
@@ -233,7 +244,7 @@ func (s *stream) give(e *usher.Event, body []byte) {
 // join adds a reader who has seen everything up to from. It returns what passes
 // of the rest of the log; every later event will reach the ring. Giving out
 // stands still meanwhile, so that the filter meets every event once, in order.
-func (s *stream) join(ctx context.Context, from usher.Cursor, query usher.EventFilter, f *liveFilter) (*reader, []usher.Event, error) {
+func (s *stream) join(ctx context.Context, from usher.Cursor, query usher.EventFilter, f passer) (*reader, []usher.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end, err := s.log.LastEvent(ctx)
@@ -262,7 +273,7 @@ func (s *stream) join(ctx context.Context, from usher.Cursor, query usher.EventF
 	if len(s.readers) == 0 && after(from, s.at) {
 		s.at = from // what was written while nobody listened need not be given out
 	}
-	r := &reader{filter: f, from: from, ring: make(chan []byte, ringSize), gone: make(chan struct{})}
+	r := &reader{filter: f, from: from, ring: make(chan given, ringSize), gone: make(chan struct{})}
 	s.readers[r] = struct{}{}
 	return r, rest, nil
 }
@@ -557,8 +568,8 @@ func (ss *session) follow(ctx context.Context, r *reader) error {
 			return nil
 		case <-r.gone:
 			return nil // it fell behind; the client resumes from its last id
-		case body := <-r.ring:
-			if err := ss.out.send(body); err != nil {
+		case g := <-r.ring:
+			if err := ss.out.send(g.frame); err != nil {
 				return err
 			}
 		case <-ping.C:

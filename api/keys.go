@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func allScopes() []string {
 	return []string{
 		usher.ScopeMessages, usher.ScopeAgent, usher.ScopeSupervisor, usher.ScopePolicy,
 		usher.ScopeModels, usher.ScopeEval, usher.ScopeReports, usher.ScopeAdmin,
+		usher.ScopeVisitor,
 	}
 }
 
@@ -49,6 +51,19 @@ func (r *KeyRequest) check(now time.Time) error {
 	for i, sc := range r.Scopes {
 		if !slices.Contains(allScopes(), sc) {
 			f.add(fmt.Sprintf("scopes[%d]", i), "unknown_value", "a scope is one of "+strings.Join(allScopes(), ", "))
+		}
+	}
+	if slices.Contains(r.Scopes, usher.ScopeVisitor) {
+		if len(r.Scopes) > 1 || r.AgentID != "" {
+			f.add("scopes", "invalid_value", "a publishable key has the scope visitor alone and no agent")
+		}
+		if r.Channel == "" {
+			f.add("channel", "required", "a publishable key is for one channel")
+		}
+	}
+	for i, o := range r.Origins {
+		if u, err := url.Parse(o); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != strings.ToLower(o) {
+			f.add(fmt.Sprintf("origins[%d]", i), "malformed", "an origin is scheme and host, such as https://shop.example.com")
 		}
 	}
 	if r.ExpiresAt != nil && !r.ExpiresAt.After(now) {

@@ -37,6 +37,9 @@ type call struct {
 	url    string
 	once   string // Idempotency-Key, where the route honours it
 
+	visitor usher.Visitor // on the routes of a session
+	from    string        // address of the caller, without its port
+
 	out    http.Header // of the answer
 	status int         // of the answer; the route's unless set
 }
@@ -103,7 +106,12 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 		return nil, fmt.Errorf("trust no proxy: %w", err)
 	}
 	e.Use(s.outermost)
+	asked := map[string]bool{}
 	for _, rt := range s.table() {
+		if rt.visit != visitNot && !asked[rt.path] {
+			asked[rt.path] = true
+			e.OPTIONS(rt.path, func(c *gin.Context) { s.preflight(c.Writer, c.Request) })
+		}
 		if rt.stream != nil {
 			e.Handle(rt.method, rt.path, s.streaming(rt))
 			continue
@@ -197,15 +205,22 @@ func (s *Server) answering(rt route) gin.HandlerFunc {
 func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 	c := &call{
 		query: gc.Request.URL.Query(), header: gc.Request.Header, out: gc.Writer.Header(),
-		method: gc.Request.Method, url: gc.Request.URL.RequestURI(), params: map[string]string{},
+		method: gc.Request.Method, url: gc.Request.URL.RequestURI(), params: map[string]string{}, from: hostOf(gc.Request),
 	}
 	for _, p := range gc.Params {
 		c.params[p.Key] = p.Value
+	}
+	if rt.visit != visitNot {
+		if err := s.visit(gc.Request, c, rt.visit); err != nil {
+			return nil, err
+		}
 	}
 	if rt.scopes != nil {
 		if err := s.authenticate(gc.Request, c, rt); err != nil {
 			return nil, err
 		}
+	}
+	if rt.scopes != nil || rt.visit != visitNot {
 		if s.cfg.Floor.Policy() == nil {
 			return nil, usher.Errorf(usher.Unavailable, "the floor is not ready yet")
 		}
@@ -242,11 +257,7 @@ func (s *Server) authenticate(r *http.Request, c *call, rt route) error {
 	p, key, err := s.whoIs(r, rt)
 	bucket := "key:" + p.ID
 	if err != nil {
-		host, _, splitErr := net.SplitHostPort(r.RemoteAddr)
-		if splitErr != nil {
-			host = r.RemoteAddr
-		}
-		bucket = "addr:" + host
+		bucket = "addr:" + c.from
 	}
 	if limited := s.limits.take(bucket, s.cfg.Now(), c.out); limited != nil {
 		return limited
@@ -267,6 +278,15 @@ func (s *Server) authenticate(r *http.Request, c *call, rt route) error {
 		return usher.Errorf(usher.PermissionDenied, "this key is not for pages of %s", clip(origin))
 	}
 	return nil
+}
+
+// hostOf is where a request comes from, without the port.
+func hostOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // readBody reads at most the limit. A body that announces more is refused unread.
