@@ -29,8 +29,8 @@ func newSecret() string {
 
 func hashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
-// whoIs finds the principal of a request: a bearer key, or an event token on
-// routes that take one.
+// whoIs finds the principal of a request: a bearer key, the console's session, or
+// an event token on routes that take one.
 func (s *Server) whoIs(r *http.Request, rt route) (usher.Principal, usher.Key, error) {
 	if rt.token {
 		if t := r.URL.Query().Get("token"); t != "" {
@@ -40,6 +40,10 @@ func (s *Server) whoIs(r *http.Request, rt route) (usher.Principal, usher.Key, e
 			}
 			return who.by, who.key, nil
 		}
+	}
+	if token := cookieOf(r.Header); token != "" && r.Header.Get("Authorization") == "" {
+		by, err := s.whoSignedIn(r, token)
+		return by, usher.Key{}, err
 	}
 	scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	secret = strings.TrimSpace(secret)
