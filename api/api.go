@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ type Config struct {
 	Understander Understander // what a text means
 	Feed         Feed         // wakes the event stream after a commit
 	Catalog      Catalog      // fills an agent's vectors; nil leaves them to its loop
+	Web          *Web         // the web chat and the App; nil = their calls are unavailable
 
 	Accounts Accounts // of the console; nil = nobody signs in
 
@@ -115,6 +117,7 @@ type Server struct {
 	tokens  *tokens
 	stream  *stream
 	pending *pending
+	web     *web // nil = none
 
 	stopping atomic.Bool
 }
@@ -133,6 +136,9 @@ func New(cfg Config) (*Server, error) {
 		pending: newPending(),
 	}
 	s.stream = newStream(cfg.Store, cfg.Feed, s.encodeEvent, cfg.Log)
+	if cfg.Web != nil {
+		s.web = newWeb(*cfg.Web)
+	}
 	engine, err := s.newEngine()
 	if err != nil {
 		return nil, err
@@ -144,8 +150,16 @@ func New(cfg Config) (*Server, error) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
 
-// Run feeds the event streams until ctx ends, then ends them.
-func (s *Server) Run(ctx context.Context) error { return s.stream.run(ctx) }
+// Run feeds the event streams and looks for silent visitors until ctx ends, then
+// ends the streams.
+func (s *Server) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	if s.web != nil {
+		watching.Go(func() { s.watchSilence(ctx) })
+	}
+	defer watching.Wait()
+	return s.stream.run(ctx)
+}
 
 // do puts one body through the one door on behalf of the caller.
 func (s *Server) do(ctx context.Context, c *call, body usher.Body) (usher.Result, error) {

@@ -17,6 +17,7 @@ type route struct {
 	once   bool     // honours Idempotency-Key
 	token  bool     // takes an event token in place of a key
 	query  []string // the parameters it knows; others are refused
+	visit  visiting // how visitors come in; then scopes are not asked for
 	do     endpoint
 	stream func(ctx context.Context, c *call, w http.ResponseWriter) error // instead of do
 }
@@ -127,6 +128,7 @@ func (s *Server) routes() []route {
 		{method: "DELETE", path: "/v1/keys/:id", scopes: admins, do: read(s.deleteKey)},
 		{method: "POST", path: "/v1/keys/:id/rotate", scopes: admins, do: handle(s.rotateKey)},
 		{method: "GET", path: "/v1/audit", scopes: admins, query: paging, do: read(s.listAudit)},
+
 		// sessions and accounts
 		{method: "POST", path: "/v1/session", do: handle(s.signIn)},
 		{method: "GET", path: "/v1/session", scopes: []string{}, do: read(s.getSession)},
@@ -137,6 +139,19 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/accounts/:id", scopes: admins, do: read(s.getAccount)},
 		{method: "PATCH", path: "/v1/accounts/:id", scopes: admins, do: handle(s.patchAccount)},
 		{method: "DELETE", path: "/v1/accounts/:id", scopes: admins, do: read(s.deleteAccount)},
+
+		// web
+		{method: "POST", path: "/v1/web/session", visit: visitBegin, do: handle(s.webSession)},
+		{method: "POST", path: "/v1/web/messages", visit: visitSession, status: 201, do: handle(s.webSend)},
+		{method: "GET", path: "/v1/web/messages", visit: visitSession, query: []string{"after"}, do: read(s.webMessages)},
+		{method: "GET", path: "/v1/web/events", visit: visitSession, query: []string{"last_event_id"}, stream: s.webEvents},
+		{method: "POST", path: "/v1/web/left", visit: visitSession, do: handle(s.webLeft)},
+		{method: "POST", path: "/v1/web/rating", visit: visitSession, do: handle(s.webRate)},
+		{method: "POST", path: "/v1/web/logout", visit: visitSession, do: handle(s.webLogout)},
+		{method: "GET", path: "/chat/:channel", do: read(s.chatPage)},
+		{method: "GET", path: "/widget.js", do: s.widgetAsset("/widget.js")},
+		{method: "GET", path: "/chat.js", do: s.widgetAsset("/chat.js")},
+		{method: "GET", path: "/chat.css", do: s.widgetAsset("/chat.css")},
 	}
 }
 

@@ -36,7 +36,9 @@ type call struct {
 	method string
 	url    string
 	once   string // Idempotency-Key, where the route honours it
-	from   string // address of the caller, without its port
+
+	visitor usher.Visitor // on the routes of a session
+	from    string        // address of the caller, without its port
 
 	out    http.Header // of the answer
 	status int         // of the answer; the route's unless set
@@ -104,7 +106,12 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 		return nil, fmt.Errorf("trust no proxy: %w", err)
 	}
 	e.Use(s.outermost)
+	asked := map[string]bool{}
 	for _, rt := range s.table() {
+		if rt.visit != visitNot && !asked[rt.path] {
+			asked[rt.path] = true
+			e.OPTIONS(rt.path, func(c *gin.Context) { s.preflight(c.Writer, c.Request) })
+		}
 		if rt.stream != nil {
 			e.Handle(rt.method, rt.path, s.streaming(rt))
 			continue
@@ -203,10 +210,17 @@ func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 	for _, p := range gc.Params {
 		c.params[p.Key] = p.Value
 	}
+	if rt.visit != visitNot {
+		if err := s.visit(gc.Request, c, rt.visit); err != nil {
+			return nil, err
+		}
+	}
 	if rt.scopes != nil {
 		if err := s.authenticate(gc.Request, c, rt); err != nil {
 			return nil, err
 		}
+	}
+	if rt.scopes != nil || rt.visit != visitNot {
 		if s.cfg.Floor.Policy() == nil {
 			return nil, usher.Errorf(usher.Unavailable, "the floor is not ready yet")
 		}

@@ -65,8 +65,8 @@ type Accounts struct {
 	slots chan struct{}
 	decoy string // the hash of no password: an unknown login costs what a known one does
 
-	mu       sync.Mutex // also over the check that an administrator remains
-	logins   limits
+	mu        sync.Mutex // also over the check that an administrator remains
+	logins    limits
 	addresses limits
 }
 
@@ -74,7 +74,7 @@ type Accounts struct {
 func NewAccounts(store AccountStore, now func() time.Time, newID func(kind string) string) *Accounts {
 	return &Accounts{
 		store: store, now: now, newID: newID, slots: make(chan struct{}, hashAtOnce), decoy: hashPassword(RandomPassword()),
-		logins:   limits{every: 6 * time.Second, burst: 10, all: map[string]*rate.Limiter{}},
+		logins:    limits{every: 6 * time.Second, burst: 10, all: map[string]*rate.Limiter{}},
 		addresses: limits{every: time.Second, burst: 60, all: map[string]*rate.Limiter{}},
 	}
 }
