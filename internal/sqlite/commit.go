@@ -165,7 +165,7 @@ func gather[T any](cs []usher.Change, of func(*usher.Change) []T, key func(*T) s
 // (an offer no longer pending, an assignment that ended, an identity) come
 // before those that may take it.
 func (b *batch) fill(cs []usher.Change) error {
-	return errors.Join(b.log(cs), b.customers(cs), b.work(cs), b.receipts(cs), b.agents(cs), b.documents(cs))
+	return errors.Join(b.log(cs), b.customers(cs), b.people(cs), b.work(cs), b.receipts(cs), b.agents(cs), b.documents(cs))
 }
 
 // log adds the journal and the events.
@@ -217,7 +217,9 @@ func (b *batch) customers(cs []usher.Change) error {
 		func(c *usher.Customer) string { return c.ID })
 	for i := range changed {
 		c := &changed[i]
-		doc, err := encode(c)
+		row := *c
+		row.Person = nil // links tell
+		doc, err := encode(&row)
 		if err != nil {
 			return err
 		}
@@ -228,7 +230,8 @@ func (b *batch) customers(cs []usher.Change) error {
 	}
 	for i := range changed {
 		for _, id := range changed[i].Identities {
-			b.add(`INSERT INTO identities (kind, value, customer_id) VALUES (?, ?, ?)`, id.Kind, id.Value, changed[i].ID)
+			b.add(`INSERT INTO identities (kind, value, customer_id, shared, valid_to) VALUES (?, ?, ?, ?, ?)`,
+				id.Kind, id.Value, changed[i].ID, truth(id.Shared() && id.Proven()), nanos(id.ValidTo))
 		}
 	}
 	return nil

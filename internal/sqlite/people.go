@@ -73,19 +73,22 @@ func (db *DB) CustomerByID(ctx context.Context, id string) (usher.Customer, erro
 }
 
 // CustomersByIdentity returns the distinct customers who have one of the
-// identities, in the order of the identities.
+// identities now, in the order of the identities; of several with one proven
+// key, at most 32, by id.
 func (db *DB) CustomersByIdentity(ctx context.Context, ids []usher.Identity) ([]usher.Customer, error) {
 	out := []usher.Customer{}
 	seen := map[string]bool{}
 	for _, id := range ids {
-		c, ok, err := find[usher.Customer](ctx, db, `SELECT c.doc FROM identities i JOIN customers c ON c.id = i.customer_id
-			WHERE i.kind = ? AND i.value = ?`, id.Kind, id.Value)
+		found, err := list[usher.Customer](ctx, db, `SELECT c.doc FROM identities i JOIN customers c ON c.id = i.customer_id
+			WHERE i.kind = ? AND i.value = ? AND i.valid_to = 0 ORDER BY i.customer_id LIMIT 32`, id.Kind, id.Value)
 		if err != nil {
 			return nil, err
 		}
-		if ok && !seen[c.ID] {
-			seen[c.ID] = true
-			out = append(out, c)
+		for i := range found {
+			if !seen[found[i].ID] {
+				seen[found[i].ID] = true
+				out = append(out, found[i])
+			}
 		}
 	}
 	return out, nil
