@@ -158,7 +158,7 @@ func (s *Server) showMatter(ctx context.Context, conv *usher.Conversation) (*web
 		return m, nil
 	case usher.StatusAssigned:
 		m.State = webAssigned
-		m.Agent, err = s.agentName(ctx, conv.AgentID)
+		m.Agent, err = s.agentShown(ctx, conv.AgentID)
 		return m, err
 	case usher.StatusQueued, usher.StatusOffered:
 		m.State, m.Position, m.EstimatedWait = webQueued, r.Position, r.EstimatedWait
@@ -185,8 +185,8 @@ func (s *Server) signed(inv *usher.Invitation, conversationID string) *usher.Inv
 	return &v
 }
 
-// agentName is all that a visitor learns of an agent.
-func (s *Server) agentName(ctx context.Context, id string) (*webAgent, error) {
+// agentShown is all that a visitor learns of an agent.
+func (s *Server) agentShown(ctx context.Context, id string) (*webAgent, error) {
 	if id == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -208,7 +208,7 @@ func (s *Server) showToVisitor(ctx context.Context, v *usher.Visitor, m *usher.M
 	var err error
 	switch m.Author {
 	case usher.ByAgent:
-		w.Agent, err = s.agentName(ctx, m.AgentID)
+		w.Agent, err = s.agentShown(ctx, m.AgentID)
 	case usher.ByCustomer:
 		w.Choice = m.Choice
 		w.ClientMsgID, _ = strings.CutPrefix(m.ExternalID, v.ID+":")

@@ -36,6 +36,7 @@ type node struct {
 	hub        *feed.Hub
 	dispatcher *matcher.Dispatcher
 	parts      parts
+	links      *links
 	admin      string // URL of metrics and profiles; "" = closed
 
 	stopping context.Context //nolint:containedctx // ends when the node is told to stop: readiness follows it
@@ -81,6 +82,9 @@ func (n *node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.channels(ctx); err != nil {
+		return err
+	}
+	if err := n.openLinks(ctx); err != nil {
 		return err
 	}
 	if n.engine, err = openEngine(n.cfg); err != nil {
@@ -201,6 +205,9 @@ func (n *node) front(ctx, work context.Context, g *errgroup.Group, ready func(ur
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", n.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	if n.cfg.PublicURL == "" {
+		n.links.at("http://" + ln.Addr().String())
 	}
 	if err := ready("http://" + ln.Addr().String()); err != nil {
 		return errors.Join(err, ln.Close())

@@ -37,6 +37,7 @@ func (n *node) wire() (err error) {
 	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: memindex.New(), Door: n.dispatcher, Log: n.log})
 	n.parts.server, err = api.New(api.Config{
 		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
+		Web:   n.web(),
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,9 @@ type Config struct {
 	Data string `yaml:"data"`
 	// Addr is where the API listens; port 0 picks a free one. Defaults to "127.0.0.1:8080".
 	Addr string `yaml:"addr"`
+	// PublicURL is where customers reach the chat page: scheme and host. Links of
+	// invitations begin with it. Defaults to the address on which the API listens.
+	PublicURL string `yaml:"public_url"`
 	// AdminAddr is where metrics and profiles listen, without authentication;
 	// "off" closes it. Defaults to "127.0.0.1:9090".
 	AdminAddr string `yaml:"admin_addr"`
@@ -119,6 +123,7 @@ func Settings() []Setting {
 	return []Setting{
 		text("data", "directory of the database (default data)", func(c *Config) *string { return &c.Data }),
 		text("addr", "address of the API; port 0 picks a free one (default 127.0.0.1:8080)", func(c *Config) *string { return &c.Addr }),
+		text("public_url", "where customers reach the chat page (default: the API's address)", func(c *Config) *string { return &c.PublicURL }),
 		text("admin_addr", "address of metrics and profiles; off closes it (default 127.0.0.1:9090)", func(c *Config) *string { return &c.AdminAddr }),
 		text("language", "workspace language: zh or en (default zh)", func(c *Config) *string { return &c.Language }),
 		text("onnxruntime", "path of the ONNX Runtime library (default: looked for)", func(c *Config) *string { return &c.ONNXRuntime }),
@@ -215,6 +220,9 @@ func (c Config) faults() []usher.Detail {
 		if v < low || v > high {
 			fault(path, "%d is not between %d and %d", v, low, high)
 		}
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		fault("public_url", "%q is not an address such as https://help.example.com", c.PublicURL)
 	}
 	address := func(path, v string) {
 		_, port, err := net.SplitHostPort(v)
