@@ -67,6 +67,10 @@ crash: build ## kill the server N times under load, at random instants; SEED=0 d
 replay: ## N random inputs stepped twice, once from the journal and its snapshots: the same bytes
 	USHER_REPLAY=$(N) $(GO) test -count=1 -v -timeout 60m -run '^TestReplay$$' ./matcher/floor
 
+.PHONY: balance
+balance: ## an hour at load 0.8: nobody idles while work waits, and work is spread
+	$(GO) test -count=1 -v -run '^TestBalance$$' ./matcher/floor
+
 .PHONY: demo-check
 demo-check: build ## start the demo; fail unless an offer is accepted within 60 s
 	USHER_TEST_BINARY=$(abspath $(BIN)) $(GO) test -count=1 -v -tags $(TAGS) -run '^TestDemo$$' ./cmd/usher
