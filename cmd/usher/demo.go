@@ -52,8 +52,12 @@ func (a *app) demo(ctx context.Context, every time.Duration) error {
 			if err != nil {
 				return err
 			}
+			accounts, err := demoAccounts(ctx, n.parts.accounts)
+			if err != nil {
+				return err
+			}
 			fmt.Fprintf(a.stdout, "usher ready %s\n", url)
-			a.tellDemo(url, n.admin, secret)
+			a.tellDemo(url, n.admin, secret, accounts)
 			clients <- api.NewClient(url, secret)
 			return nil
 		})
@@ -100,14 +104,17 @@ func demoKey(ctx context.Context, n *node) (string, error) {
 	return secret, nil
 }
 
-func (a *app) tellDemo(url, admin, secret string) {
+func (a *app) tellDemo(url, admin, secret, accounts string) {
 	fmt.Fprintf(a.stdout, `
   The floor of a web shop: twelve agents, four skill groups, Chinese and English.
   Below, each customer's message and where it went. Ctrl-C stops.
 
+  The console is at %[1]s. Who signs in there, with a password for this run:
+
+%[4]s
   In another terminal:
 
-    export USHER=%s KEY=%s
+    export USHER=%[1]s KEY=%[2]s
 
     # a message in, the right agent out, and why
     curl -s $USHER/v1/messages -H "Authorization: Bearer $KEY" -d '{"channel":"web","text":"我上周退的水壶，钱怎么还没到账"}'
@@ -120,9 +127,9 @@ func (a *app) tellDemo(url, admin, secret string) {
     curl -s $USHER/v1/policy -H "Authorization: Bearer $KEY"
     curl -s $USHER/v1/openapi.yaml
     # for operators
-    curl -s %s/metrics
+    curl -s %[3]s/metrics
 
-`, url, secret, admin)
+`, url, secret, admin, accounts)
 }
 
 // demoCustomer is a customer of the demo: what a PUT takes, and a manual tier.

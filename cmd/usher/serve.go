@@ -27,6 +27,9 @@ func (a *app) serveCommand() *cobra.Command {
 				if err := a.firstKey(c.Context(), n); err != nil {
 					return err
 				}
+				if err := a.firstAccount(c.Context(), n); err != nil {
+					return err
+				}
 				fmt.Fprintf(a.stdout, "usher ready %s\n", url)
 				return nil
 			})

@@ -10,8 +10,10 @@ import (
 	"usher"
 	"usher/api"
 	"usher/catalog"
+	"usher/console"
 	"usher/inference"
 	"usher/intake"
+	"usher/internal/auth"
 	"usher/internal/memindex"
 )
 
@@ -19,6 +21,7 @@ import (
 type parts struct {
 	desk       *intake.Desk
 	catalog    *catalog.Catalog
+	accounts   *auth.Accounts
 	server     *api.Server
 	background []func(context.Context) error // run beside the server
 }
@@ -35,9 +38,14 @@ func (n *node) wire() (err error) {
 		return fmt.Errorf("make intake: %w", err)
 	}
 	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: memindex.New(), Door: n.dispatcher, Log: n.log})
+	n.parts.accounts = accountsOf(n.db)
+	pages, err := console.Handler()
+	if err != nil {
+		return fmt.Errorf("make console: %w", err)
+	}
 	n.parts.server, err = api.New(api.Config{
 		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
-		Web:   n.web(),
+		Web: n.web(), Accounts: n.parts.accounts, Console: pages,
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
 	})
