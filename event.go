@@ -84,6 +84,7 @@ const (
 	EventDecisionMade           = "decision.made"
 	EventCustomerMerged         = "customer.merged"
 	EventCustomerUnmerged       = "customer.unmerged"
+	EventIdentitySuggested      = "identity.suggested" // two customers may be one person: somebody is to decide, or has
 	EventTierChanged            = "customer.tier_changed"
 	EventCustomerUpdated        = "customer.updated" // and his tier is what it was
 	EventAlarmRaised            = "alarm.raised"

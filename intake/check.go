@@ -114,7 +114,18 @@ func (d *Desk) check(by usher.Principal, req *Request) error {
 	f.short("customer.id", c.ID, maxID)
 	c.Name = line(c.Name)
 	f.short("customer.name", c.Name, maxName)
-	c.Identities = f.identities("customer.identities", c.Identities)
+	c.Identities = d.normal(by, f.identities("customer.identities", c.Identities))
+	if req.From != nil {
+		if from := f.identities("from", []usher.Identity{*req.From}); len(from) == 1 {
+			from = d.normal(usher.Principal{Kind: "system"}, from) // the adapter says how well it is proven
+			req.From = &from[0]
+			if req.From.Channel == "" {
+				req.From.Channel = req.Channel
+			}
+			c.Identities = come(req.From, req.Channel, c.Identities)
+		}
+	}
+	f.short("reply_to", req.ReplyTo, maxID)
 	if by.Kind == "customer" && len(c.Attributes) > 0 {
 		f.add("customer.attributes", faultValue, "a customer cannot set his own attributes")
 	}
@@ -168,7 +179,7 @@ func (f *faults) identities(path string, list []usher.Identity) []usher.Identity
 	out := make([]usher.Identity, 0, len(list))
 	for i, id := range list {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		id.Kind, id.Value = line(id.Kind), line(id.Value)
+		id.Kind, id.Value, id.Raw = line(id.Kind), line(id.Value), line(id.Raw)
 		if id.Kind == "" {
 			f.add(at+".kind", faultRequired, "kind is required")
 		}
@@ -178,8 +189,11 @@ func (f *faults) identities(path string, list []usher.Identity) []usher.Identity
 		if strings.Contains(id.Kind, ":") || len(id.Kind) > maxID {
 			f.add(at+".kind", faultValue, "kind is a word")
 		}
-		if len(id.Value) > maxValue {
+		if len(id.Value) > maxValue || len(id.Raw) > maxValue {
 			f.add(at+".value", faultRange, "has at most %d bytes", maxValue)
+		}
+		if id.Level != "" && id.Level != usher.LevelSigned && id.Level != usher.LevelProven && id.Level != usher.LevelClaimed {
+			f.add(at+".level", faultValue, "level is one of %s", levels())
 		}
 		if !slices.ContainsFunc(out, func(o usher.Identity) bool { return o.Key() == id.Key() }) {
 			out = append(out, id)

@@ -13,85 +13,6 @@ import (
 	"usher"
 )
 
-// person is the customer of a message as he is to be stored.
-type person struct {
-	customer usher.Customer
-	unseen   bool     // is not stored yet
-	changed  bool     // differs from what is stored
-	revalue  bool     // something that the value model reads has changed
-	conflict []string // other customers with one of the identities sent
-}
-
-// recognise finds the customer of a message: by his id, else by the first known
-// identity, else by the conversation named, else he is new. What the message says
-// of him is merged; what it says of another never is.
-func (d *Desk) recognise(ctx context.Context, req *Request) (person, error) {
-	now, r := d.cfg.Now().UTC(), &req.Customer
-	known, err := d.cfg.Reader.CustomersByIdentity(ctx, r.Identities)
-	if err != nil {
-		return person{}, err
-	}
-	var c usher.Customer
-	found := false
-	switch {
-	case r.ID != "":
-		c, found, err = d.stored(ctx, r.ID)
-	case len(known) > 0:
-		c, found = known[0], true
-	case len(r.Identities) == 0 && req.ConversationID != "":
-		c, found, err = d.customerOf(ctx, req.ConversationID)
-	}
-	if err != nil {
-		return person{}, err
-	}
-	p := person{unseen: !found, changed: !found}
-	if !found {
-		id := r.ID
-		if id == "" {
-			id = d.cfg.NewID("cust")
-		}
-		c = usher.Customer{
-			ID: id, Identities: []usher.Identity{}, Attributes: map[string]any{}, Tags: []string{}, Anonymous: r.ID == "", CreatedAt: now,
-		}
-	}
-	for _, k := range known {
-		if k.ID != c.ID {
-			p.conflict = append(p.conflict, k.ID)
-		}
-	}
-	before := c
-	c.Identities = slices.Clone(c.Identities)
-	for _, id := range r.Identities {
-		if !owned(known, id) && !slices.ContainsFunc(c.Identities, func(o usher.Identity) bool { return o.Key() == id.Key() }) {
-			c.Identities = append(c.Identities, id)
-			p.changed = true
-		}
-	}
-	if c.Anonymous && slices.ContainsFunc(c.Identities, func(id usher.Identity) bool { return id.Kind != "anonymous" }) {
-		c.Anonymous, p.changed = false, true
-	}
-	if r.Name != "" && r.Name != c.Name {
-		c.Name, p.changed = r.Name, true
-	}
-	c.Attributes = merged(c.Attributes, r.Attributes)
-	if !reflect.DeepEqual(before.Attributes, c.Attributes) && len(before.Attributes)+len(c.Attributes) > 0 {
-		p.changed = true
-		p.revalue = d.cfg.Value != nil && revalues(before.Attributes, c.Attributes)
-	}
-	if p.changed {
-		c.Version++
-	}
-	p.customer = c
-	return p, nil
-}
-
-// owned reports whether one of the customers has the identity.
-func owned(known []usher.Customer, id usher.Identity) bool {
-	return slices.ContainsFunc(known, func(c usher.Customer) bool {
-		return slices.ContainsFunc(c.Identities, func(o usher.Identity) bool { return o.Key() == id.Key() })
-	})
-}
-
 // stored returns a customer; false when there is none.
 func (d *Desk) stored(ctx context.Context, id string) (usher.Customer, bool, error) {
 	c, err := d.cfg.Reader.CustomerByID(ctx, id)
@@ -153,7 +74,7 @@ type CustomerChange struct {
 // InvalidArgument with every fault; Conflict for an identity of another customer;
 // Stale when Matches says no.
 func (d *Desk) PutCustomer(ctx context.Context, by usher.Principal, change CustomerChange) (c usher.Customer, created bool, err error) {
-	if err := d.checkChange(&change); err != nil {
+	if err := d.checkChange(by, &change); err != nil {
 		return usher.Customer{}, false, err
 	}
 	h := d.locks.hold()
@@ -168,23 +89,43 @@ func (d *Desk) PutCustomer(ctx context.Context, by usher.Principal, change Custo
 	if change.Matches != nil && !change.Matches(c.Version) {
 		return usher.Customer{}, false, usher.Errorf(usher.Stale, "the customer has changed since it was read")
 	}
-	if err := d.free(ctx, &change); err != nil {
+	settle, err := d.free(ctx, &change)
+	if err != nil {
 		return usher.Customer{}, false, err
 	}
 	now := d.cfg.Now().UTC()
-	before, was := c.Attributes, tierOf(&c, now)
+	var linked []string
+	if found {
+		if linked, err = d.linked(ctx, c.ID); err != nil {
+			return usher.Customer{}, false, err
+		}
+	}
+	was, err := d.tierNow(ctx, c, linked, now)
+	if err != nil {
+		return usher.Customer{}, false, err
+	}
+	before := c.Attributes
 	if !found {
 		c = usher.Customer{ID: change.ID, CreatedAt: now}
 	}
-	change.apply(&c)
+	change.apply(&c, now)
 	c.Version++
 	if revalues(before, c.Attributes) {
 		d.value(ctx, &c, now)
 	}
-	return c, !found, d.put(ctx, by, c, was)
+	if err := d.put(ctx, by, c, was); err != nil {
+		return usher.Customer{}, false, err
+	}
+	if settle || len(linked) > 0 {
+		if err := d.settle(ctx, by, c.ID, nil, nil); err != nil {
+			return usher.Customer{}, false, err
+		}
+	}
+	c, err = d.Whole(ctx, c)
+	return c, !found, err
 }
 
-func (d *Desk) checkChange(change *CustomerChange) error {
+func (d *Desk) checkChange(by usher.Principal, change *CustomerChange) error {
 	var f faults
 	if change.ID == "" {
 		f.add("id", faultRequired, "id is required")
@@ -196,7 +137,7 @@ func (d *Desk) checkChange(change *CustomerChange) error {
 		f.short("name", name, maxName)
 	}
 	if change.Identities != nil {
-		change.Identities = f.identities("identities", change.Identities)
+		change.Identities = d.normal(by, f.identities("identities", change.Identities))
 	}
 	f.attributes("attributes", change.Attributes)
 	for i, t := range change.Tags {
@@ -225,28 +166,33 @@ func (d *Desk) checkTier(f *faults, name string) {
 	f.add("tier", faultValue, "tier is one of %s", strings.Join(names, ", "))
 }
 
-// free reports an identity that another customer has.
-func (d *Desk) free(ctx context.Context, change *CustomerChange) error {
+// free reports an identity that another customer owns, and whether others have
+// proven a key that the change proves: these may be one person.
+func (d *Desk) free(ctx context.Context, change *CustomerChange) (settle bool, err error) {
 	others, err := d.cfg.Reader.CustomersByIdentity(ctx, change.Identities)
 	if err != nil {
-		return err
+		return false, err
 	}
 	others = slices.DeleteFunc(others, func(o usher.Customer) bool { return o.ID == change.ID })
 	for i, id := range change.Identities {
-		if owned(others, id) {
-			return usher.Errorf(usher.Conflict, "another customer has this identity").At(fmt.Sprintf("identities[%d]", i))
+		if !slices.ContainsFunc(others, func(o usher.Customer) bool { return held(&o, id) != nil }) {
+			continue
 		}
+		if !id.Shared() || !id.Proven() {
+			return false, usher.Errorf(usher.Conflict, "another customer has this identity").At(fmt.Sprintf("identities[%d]", i))
+		}
+		settle = true
 	}
-	return nil
+	return settle, nil
 }
 
 // apply lays the change over c.
-func (ch *CustomerChange) apply(c *usher.Customer) {
+func (ch *CustomerChange) apply(c *usher.Customer, now time.Time) {
 	c.Name = replaced(c.Name, ch.Name, ch.Replace)
 	c.Language = replaced(c.Language, ch.Language, ch.Replace)
 	c.CRMTier = replaced(c.CRMTier, ch.Tier, false)
 	if ch.Identities != nil || ch.Replace || c.Identities == nil {
-		c.Identities = append([]usher.Identity{}, ch.Identities...)
+		c.Identities = replacedIdentities(c.Identities, ch.Identities, now)
 	}
 	if ch.Tags != nil || ch.Replace || c.Tags == nil {
 		c.Tags = append([]string{}, ch.Tags...)
@@ -256,6 +202,29 @@ func (ch *CustomerChange) apply(c *usher.Customer) {
 	}
 	c.Attributes = merged(c.Attributes, ch.Attributes)
 	c.Anonymous = false // somebody knows him by this id
+}
+
+// replacedIdentities is what is sent, with the better evidence of what he has; the
+// keys of channels on which he wrote, and what was once his, are not the client's.
+func replacedIdentities(has, sent []usher.Identity, now time.Time) []usher.Identity {
+	out := []usher.Identity{}
+	for _, id := range sent {
+		i := slices.IndexFunc(has, func(o usher.Identity) bool { return o.Key() == id.Key() && o.Live() })
+		if i < 0 || !has[i].Proven() {
+			out = append(out, kept(id, now))
+			continue
+		}
+		own := has[i]
+		refreshed(&own, id, now)
+		out = append(out, own)
+	}
+	for _, id := range has {
+		mine := id.Kind == kindAddress || id.Kind == kindClaimedAddress || !id.Live()
+		if mine && !slices.ContainsFunc(out, func(o usher.Identity) bool { return o.Key() == id.Key() }) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func replaced(was string, now *string, replace bool) string {
@@ -305,10 +274,26 @@ func (d *Desk) SetTier(ctx context.Context, by usher.Principal, customerID strin
 	if entry.By == "" {
 		entry.By = by.ID
 	}
-	was := tierOf(&c, now)
+	linked, err := d.linked(ctx, c.ID)
+	if err != nil {
+		return usher.Customer{}, err
+	}
+	was, err := d.tierNow(ctx, c, linked, now)
+	if err != nil {
+		return usher.Customer{}, err
+	}
 	c.Manual = &entry
 	c.Version++
-	return c, d.put(ctx, by, c, was)
+	if err := d.put(ctx, by, c, was); err != nil {
+		return usher.Customer{}, err
+	}
+	return d.Whole(ctx, c)
+}
+
+// tierNow is the tier that holds of the customer as one of his person.
+func (d *Desk) tierNow(ctx context.Context, c usher.Customer, linked []string, now time.Time) (string, error) {
+	c, err := d.whole(ctx, c, linked)
+	return tierOf(&c, now), err
 }
 
 func tierOf(c *usher.Customer, now time.Time) string {
@@ -317,10 +302,23 @@ func tierOf(c *usher.Customer, now time.Time) string {
 }
 
 // put stores a customer whose tier was was; his waiting conversations are looked
-// at again.
+// at again, and those of his person.
 func (d *Desk) put(ctx context.Context, by usher.Principal, c usher.Customer, was string) error {
-	_, err := d.cfg.Door.Do(ctx, usher.Input{ID: d.cfg.NewID("in"), By: by, Body: usher.CustomerPut{Customer: c, Was: was}})
-	return err
+	linked, err := d.linked(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c, err = d.whole(ctx, c, linked); err != nil {
+		return err
+	}
+	if err := d.do(ctx, by, usher.CustomerPut{Customer: c, Was: was}); err != nil || len(linked) == 0 {
+		return err
+	}
+	others := map[string]bool{}
+	for _, id := range linked {
+		others[id] = true
+	}
+	return d.again(ctx, by, others, c.ID)
 }
 
 // value asks the value model. Without an opinion of it the customer has no value;
@@ -335,6 +333,7 @@ func (d *Desk) value(ctx context.Context, c *usher.Customer, now time.Time) {
 		d.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "customer value not computed",
 			slog.String("customer_id", c.ID), slog.Any("error", err))
 	case ok:
+		v.Tier, v.Proposed = d.cfg.Tiers.Draw(v)
 		c.Value = &v
 	default:
 		c.Value = nil
@@ -353,7 +352,15 @@ func (d *Desk) revalue(ctx context.Context, id string) error {
 		return err
 	}
 	now := d.cfg.Now().UTC()
-	before, was := c.Value, tierOf(&c, now)
+	before := c.Value
+	linked, err := d.linked(ctx, id)
+	if err != nil {
+		return err
+	}
+	was, err := d.tierNow(ctx, c, linked, now)
+	if err != nil {
+		return err
+	}
 	d.value(ctx, &c, now)
 	if reflect.DeepEqual(before, c.Value) {
 		return nil

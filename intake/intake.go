@@ -21,13 +21,26 @@ import (
 type Reader interface {
 	ChannelByID(ctx context.Context, id string) (usher.Channel, error)
 	CustomerReader
+	PeopleReader
 	ConversationReader
+}
+
+// PeopleReader finds who is one person. Person returns the ids of all customers
+// of one person, ascending, the given one too; Links and Suggestions everything
+// that touches one of the customers, whether it holds or is over, oldest first.
+type PeopleReader interface {
+	Person(ctx context.Context, customerID string) ([]string, error)
+	Links(ctx context.Context, customerIDs []string) ([]usher.Link, error)
+	Suggestions(ctx context.Context, customerIDs []string) ([]usher.Suggestion, error)
+	// ValuedBefore returns at most n customers whose value is older than at, the oldest first.
+	ValuedBefore(ctx context.Context, at time.Time, n int) ([]string, error)
 }
 
 // CustomerReader finds customers.
 type CustomerReader interface {
 	CustomerByID(ctx context.Context, id string) (usher.Customer, error)
-	// CustomersByIdentity returns distinct customers in the order of the identities.
+	// CustomersByIdentity returns distinct customers in the order of the
+	// identities; a proven shared key may have several.
 	CustomersByIdentity(ctx context.Context, ids []usher.Identity) ([]usher.Customer, error)
 	// History counts every conversation that is neither closed nor blocked as open.
 	History(ctx context.Context, customerID string, now time.Time) (usher.History, error)
@@ -91,9 +104,12 @@ type Config struct {
 	Door   Door
 	Rules  func() Rules             // the serving policy, at any moment
 	Value  Valuer                   // nil = no value model
-	NewID  func(kind string) string // unique; kind is cust, msg, att or in
+	NewID  func(kind string) string // unique; kind is cust, msg, att, in, link or sug
 	Now    func() time.Time
 	Log    *slog.Logger // defaults to none; never gets user text
+
+	Region string // two-letter code of the country whose national phone numbers are understood; "" = none
+	Tiers  Tiers  // what the value model's answer means for the tier; zero = nothing
 
 	ModelTokens int           // how much a model reads; defaults to 126
 	ModelWait   time.Duration // longest wait for a model before going on without; defaults to 2 s
@@ -134,11 +150,31 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Tiers are the bounds at which the value model speaks of a tier. Zero bounds say nothing.
+type Tiers struct {
+	LowActive float64 // low_value at or below this probability of any order ...
+	LowSpend  float64 // ... and at or below this expected spend in twelve months
+	VIPSpend  float64 // vip is proposed from this expected spend on
+}
+
+// Draw returns what v means: a tier that holds unless somebody knows better, and
+// one that is only proposed.
+func (t Tiers) Draw(v usher.Value) (tier, proposed string) {
+	if t.LowActive > 0 && v.PActive <= t.LowActive && v.Expected12m <= t.LowSpend {
+		tier = usher.TierLowValue
+	}
+	if t.VIPSpend > 0 && v.Expected12m >= t.VIPSpend {
+		proposed = usher.TierVIP
+	}
+	return tier, proposed
+}
+
 // Desk receives messages and keeps customers. It is safe for concurrent use.
 type Desk struct {
-	cfg    Config
-	locks  *locks
-	revise chan string // customers whose value is to be computed anew
+	cfg     Config
+	locks   *locks
+	linking chan struct{} // held by who changes who is one person
+	revise  chan string   // customers whose value is to be computed anew
 }
 
 // New returns a desk.
@@ -147,24 +183,60 @@ func New(cfg Config) (*Desk, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Desk{cfg: cfg, locks: newLocks(), revise: make(chan string, 1024)}, nil
+	return &Desk{cfg: cfg, locks: newLocks(), linking: make(chan struct{}, 1), revise: make(chan string, 1024)}, nil
 }
 
+// How values are kept: one that is a day old is computed anew, since it depends on
+// the time since the last order. Every sweepEvery at most sweepAtOnce are looked
+// at, which is 144,000 a day.
+const (
+	valueAge    = 24 * time.Hour
+	sweepEvery  = time.Minute
+	sweepAtOnce = 100
+)
+
 // Run computes, one after the other, the value of customers whose attributes a
-// message has changed: routing never waits for it. It returns when ctx is done.
-// What waits then, or finds more than 1,024 waiting, is computed when the
-// customer changes again.
+// message has changed, and of those whose value is older than a day: routing
+// never waits for it. It returns when ctx is done. What waits then, or finds more
+// than 1,024 waiting, is computed when the customer changes again.
 func (d *Desk) Run(ctx context.Context) error {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case id := <-d.revise:
-			if err := d.revalue(ctx, id); err != nil && ctx.Err() == nil {
-				d.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "customer value not computed",
-					slog.String("customer_id", id), slog.Any("error", err))
-			}
+			d.revised(ctx, id)
+		case <-sweep.C:
+			d.Sweep(ctx)
 		}
+	}
+}
+
+// Sweep computes the value of customers whose value is older than a day, at most
+// 100 of them, and returns how many.
+func (d *Desk) Sweep(ctx context.Context) int {
+	if d.cfg.Value == nil {
+		return 0
+	}
+	ids, err := d.cfg.Reader.ValuedBefore(ctx, d.cfg.Now().UTC().Add(-valueAge), sweepAtOnce)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "old customer values not found", slog.Any("error", err))
+		}
+		return 0
+	}
+	for _, id := range ids {
+		d.revised(ctx, id)
+	}
+	return len(ids)
+}
+
+func (d *Desk) revised(ctx context.Context, id string) {
+	if err := d.revalue(ctx, id); err != nil && ctx.Err() == nil {
+		d.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "customer value not computed",
+			slog.String("customer_id", id), slog.Any("error", err))
 	}
 }
 
@@ -183,6 +255,11 @@ type Request struct {
 	Attributes     map[string]any
 	Choice         string      // label of the choice made, answering a clarifying question
 	Hints          usher.Hints // honoured for server keys only
+
+	// From is the identity by which the message came on its channel, as the adapter
+	// verified it; nil = the first identity of the channel or of its kind, else the first.
+	From    *usher.Identity
+	ReplyTo string // id of the message that it answers
 }
 
 // RequestCustomer says who wrote, as far as the caller knows. Attributes are

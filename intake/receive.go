@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -37,8 +38,50 @@ func (d *Desk) Receive(ctx context.Context, by usher.Principal, req Request) (An
 	if first != nil {
 		return d.replay(ctx, first)
 	}
+	if err := d.personify(ctx, by, &p); err != nil {
+		return Answer{}, err
+	}
 	m := &message{desk: d, by: by, req: &req, channel: ch, person: p, id: d.cfg.NewID("msg")}
 	return m.receive(ctx)
+}
+
+// personify makes the customer one person with whom he has proven to be, before
+// his message is routed: what is known of the person counts for it.
+func (d *Desk) personify(ctx context.Context, by usher.Principal, p *person) (err error) {
+	now := d.cfg.Now().UTC()
+	for _, e := range p.ended { // before another may own the key
+		c := e.customer
+		c.Identities = slices.Clone(c.Identities)
+		for i := range c.Identities {
+			if c.Identities[i].Key() == e.key {
+				c.Identities[i].ValidTo = now
+			}
+		}
+		c.Version++
+		if err := d.put(ctx, by, c, tierOf(&c, now)); err != nil {
+			return err
+		}
+	}
+	if p.settle || len(p.payload)+len(p.ask) > 0 {
+		if p.changed {
+			if err := d.put(ctx, by, p.customer, usher.TierRegular); err != nil {
+				return err
+			}
+			p.changed, p.unseen = false, false
+		}
+		links := make([]usher.Link, 0, len(p.payload))
+		for _, id := range p.payload {
+			links = append(links, automatic(p.customer.ID, id, "payload", now))
+		}
+		if err := d.settle(ctx, by, p.customer.ID, links, p.ask); err != nil {
+			return err
+		}
+		if p.linked, err = d.linked(ctx, p.customer.ID); err != nil {
+			return err
+		}
+	}
+	p.customer, err = d.whole(ctx, p.customer, p.linked)
+	return err
 }
 
 // at sets the path of an error that says what was not found.
@@ -94,10 +137,14 @@ func (d *Desk) identify(ctx context.Context, h *hold, req *Request) (person, *us
 		if err != nil {
 			return person{}, nil, err
 		}
-		if p.unseen || h.has(customerKey(p.customer.ID)) {
+		need := []string{customerKey(p.customer.ID)}
+		for _, id := range p.linked {
+			need = append(need, customerKey(id))
+		}
+		if p.unseen || !slices.ContainsFunc(need, func(k string) bool { return !h.has(k) }) {
 			return p, nil, nil
 		}
-		keys = append(keys, customerKey(p.customer.ID))
+		keys = append(keys, need...)
 	}
 }
 
@@ -206,7 +253,7 @@ func (m *message) arrival(ctx context.Context) (usher.Arrival, error) {
 		Message: usher.Message{
 			ID: m.id, CustomerID: m.person.customer.ID, Author: usher.ByCustomer, Text: req.Text,
 			Attachments: req.Attachments, ExternalID: req.ExternalID, Channel: m.channel.ID,
-			SentAt: sent, ReceivedAt: now, Attributes: req.Attributes,
+			SentAt: sent, ReceivedAt: now, Attributes: req.Attributes, From: req.sender(m.channel), ReplyTo: req.ReplyTo,
 		},
 		Channel: m.channel, Customer: m.person.customer, NewCustomer: m.person.changed,
 		Closed: place.closed, PreviousID: place.previous, History: history, Conflict: m.person.conflict,
@@ -214,6 +261,9 @@ func (m *message) arrival(ctx context.Context) (usher.Arrival, error) {
 	}
 	if place.open != nil {
 		a.ConversationID = place.open.ID
+	}
+	if err := m.onBehalf(ctx, place, &a); err != nil {
+		return usher.Arrival{}, err
 	}
 	if m.by.Kind == "key" && m.by.Can(usher.ScopeMessages) {
 		a.Hints = req.Hints
@@ -223,14 +273,59 @@ func (m *message) arrival(ctx context.Context) (usher.Arrival, error) {
 	return a, err
 }
 
+// onBehalf lets a message that joins a conversation of another customer of the
+// same person be that customer's: conversations stay with their own.
+func (m *message) onBehalf(ctx context.Context, place place, a *usher.Arrival) (err error) {
+	c := place.open
+	if c == nil {
+		c = place.closed
+	}
+	if c == nil || c.CustomerID == m.person.customer.ID {
+		return nil
+	}
+	d := m.desk
+	if m.person.changed {
+		if err := d.put(ctx, m.by, m.person.customer, usher.TierRegular); err != nil {
+			return err
+		}
+		m.person.changed = false
+	}
+	if a.Customer, err = d.cfg.Reader.CustomerByID(ctx, c.CustomerID); err != nil {
+		return err
+	}
+	a.NewCustomer, a.Message.CustomerID = false, c.CustomerID
+	a.Customer, err = d.whole(ctx, a.Customer, m.person.linked)
+	return err
+}
+
 // history is the customer's past without the conversation that the message joins.
 func (m *message) history(ctx context.Context, open *usher.Conversation, now time.Time) (usher.History, error) {
 	if m.person.unseen {
 		return usher.History{}, nil
 	}
 	h, err := m.desk.cfg.Reader.History(ctx, m.person.customer.ID, now)
-	if err != nil || open == nil {
+	if err != nil {
 		return h, err
+	}
+	for _, id := range m.person.linked {
+		if id == m.person.customer.ID {
+			continue
+		}
+		o, err := m.desk.cfg.Reader.History(ctx, id, now)
+		if err != nil {
+			return h, err
+		}
+		h.Open, h.Conversations30d = h.Open+o.Open, h.Conversations30d+o.Conversations30d
+		if o.LastAgentAt.After(h.LastAgentAt) {
+			h.LastAgent, h.LastAgentAt = o.LastAgent, o.LastAgentAt
+		}
+		h.OpenAgent = cmp.Or(h.OpenAgent, o.OpenAgent)
+		if h.LastRating == nil {
+			h.LastRating = o.LastRating
+		}
+	}
+	if open == nil {
+		return h, nil
 	}
 	if open.Status != usher.StatusBlocked {
 		h.Open = max(0, h.Open-1)
@@ -256,7 +351,7 @@ func (m *message) join(ctx context.Context, reopenS int, now time.Time) (place, 
 		switch {
 		case err != nil:
 			return place{}, at(err, "conversation_id")
-		case c.CustomerID != customer:
+		case c.CustomerID != customer && !slices.Contains(m.person.linked, c.CustomerID):
 			return place{}, mismatch()
 		case c.Status != usher.StatusClosed:
 			return place{open: &c}, nil
@@ -269,14 +364,16 @@ func (m *message) join(ctx context.Context, reopenS int, now time.Time) (place, 
 	if m.person.unseen {
 		return place{}, nil
 	}
-	c, ok, err := reader.OpenConversation(ctx, customer, m.channel.ID)
-	if err != nil {
-		return place{}, err
+	for _, id := range append([]string{customer}, m.person.linked...) {
+		c, ok, err := reader.OpenConversation(ctx, id, m.channel.ID)
+		if err != nil {
+			return place{}, err
+		}
+		if ok {
+			return place{open: &c}, nil
+		}
 	}
-	if ok {
-		return place{open: &c}, nil
-	}
-	c, ok, err = reader.LastClosed(ctx, customer, m.channel.ID)
+	c, ok, err := reader.LastClosed(ctx, customer, m.channel.ID)
 	if err != nil || !ok || !reopens(&c, reopenS, now) {
 		return place{}, err
 	}

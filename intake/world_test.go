@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type world struct {
 	arrivals []usher.Arrival
 	before   func(usher.Input) // called without the lock, before an input is stepped
 	value    func(map[string]any) (usher.Value, bool, error)
+	links    map[string]usher.Link
+	asked    map[string]usher.Suggestion
 }
 
 func document() usher.Policy {
@@ -71,6 +74,7 @@ func newWorld(t *testing.T) *world {
 			"web": {ID: "web", Kind: usher.KindWeb}, "app": {ID: "app", Kind: usher.KindApp},
 		},
 		customer: map[string]usher.Customer{}, convs: map[string]usher.Conversation{},
+		links: map[string]usher.Link{}, asked: map[string]usher.Suggestion{},
 	}
 	w.models = &models{}
 	w.start(document())
@@ -167,12 +171,22 @@ func (w *world) keep(c *usher.Change) {
 	for _, u := range c.Customers {
 		for _, o := range w.customer {
 			if o.ID != u.ID && slices.ContainsFunc(o.Identities, func(a usher.Identity) bool {
-				return slices.ContainsFunc(u.Identities, func(b usher.Identity) bool { return a.Key() == b.Key() })
+				return slices.ContainsFunc(u.Identities, func(b usher.Identity) bool {
+					many := a.Shared() && (a.Proven() || b.Proven())
+					return a.Key() == b.Key() && a.Live() && b.Live() && !many
+				})
 			}) {
 				w.t.Errorf("customers %s and %s have one identity", o.ID, u.ID)
 			}
 		}
+		u.Person = nil
 		w.customer[u.ID] = copied(u)
+	}
+	for _, l := range c.Links {
+		w.links[l.ID] = copied(l)
+	}
+	for _, g := range c.Suggestions {
+		w.asked[g.ID] = copied(g)
 	}
 	for _, v := range c.Conversations {
 		w.convs[v.ID] = copied(v)
@@ -228,10 +242,61 @@ func (w *world) CustomersByIdentity(_ context.Context, ids []usher.Identity) ([]
 	out := []usher.Customer{}
 	for _, id := range ids {
 		for _, c := range w.customer {
-			has := slices.ContainsFunc(c.Identities, func(o usher.Identity) bool { return o.Key() == id.Key() })
+			has := slices.ContainsFunc(c.Identities, func(o usher.Identity) bool { return o.Live() && o.Key() == id.Key() })
 			if has && !slices.ContainsFunc(out, func(o usher.Customer) bool { return o.ID == c.ID }) {
 				out = append(out, copied(c))
 			}
+		}
+	}
+	return out, nil
+}
+
+func (w *world) Person(_ context.Context, id string) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := map[string]bool{id: true}
+	for grew := true; grew; {
+		grew = false
+		for _, l := range w.links {
+			if l.UndoneAt.IsZero() && seen[l.A] != seen[l.B] {
+				seen[l.A], seen[l.B], grew = true, true, true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
+func (w *world) Links(_ context.Context, ids []string) ([]usher.Link, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := []usher.Link{}
+	for _, id := range slices.Sorted(maps.Keys(w.links)) {
+		if l := w.links[id]; slices.Contains(ids, l.A) || slices.Contains(ids, l.B) {
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) Suggestions(_ context.Context, ids []string) ([]usher.Suggestion, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := []usher.Suggestion{}
+	for _, id := range slices.Sorted(maps.Keys(w.asked)) {
+		if g := w.asked[id]; slices.Contains(ids, g.A) || slices.Contains(ids, g.B) {
+			out = append(out, g)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) ValuedBefore(_ context.Context, at time.Time, n int) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := []string{}
+	for _, id := range slices.Sorted(maps.Keys(w.customer)) {
+		if v := w.customer[id].Value; v != nil && v.At.Before(at) && len(out) < n {
+			out = append(out, id)
 		}
 	}
 	return out, nil

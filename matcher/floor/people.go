@@ -225,12 +225,14 @@ func (s *State) setPeople(b usher.PeopleSet) *usher.Error {
 	}
 	for i := range b.Suggestions {
 		g := &b.Suggestions[i]
-		tell(usher.EventIdentityConflict, g.A, suggestedData{
+		tell(usher.EventIdentitySuggested, g.A, suggestedData{
 			Customers: []string{g.A, g.B}, SuggestionID: g.ID, Evidence: g.Evidence.Kind, Reason: g.Why, State: g.State,
 		})
 	}
 	for i := range b.Customers {
-		s.customerIs(b.Customers[i].FactsAt(s.tx.now))
+		facts := b.Customers[i].FactsAt(s.tx.now)
+		tell(usher.EventCustomerUpdated, facts.ID, tierData{Tier: facts.Tier, Source: facts.TierSource})
+		s.customerIs(facts)
 	}
 	return nil
 }
