@@ -1099,6 +1099,425 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is signed in */
+        get: operations["getSession"];
+        put?: never;
+        /**
+         * Sign in to the console
+         * @description Sets the cookie `usher_session`, which stands for a key on every call of the same origin; calls that change something then need the header `X-Usher-Console: 1`. A session ends twelve hours after its last use. A wrong login and a wrong password get the same 401; too many tries get 429.
+         */
+        post: operations["signIn"];
+        /** Sign out */
+        delete: operations["signOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Change one's own password; every other session of the account ends */
+        post: operations["changePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All accounts of the console, by login
+         * @description Scope `admin`, as for every call on accounts.
+         */
+        get: operations["listAccounts"];
+        put?: never;
+        /** Make an account */
+        post: operations["createAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        /** One account */
+        get: operations["getAccount"];
+        put?: never;
+        post?: never;
+        /** Delete an account; its sessions end */
+        delete: operations["deleteAccount"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an account
+         * @description A new password, and being disabled, end its sessions. The last administrator stays one (409).
+         */
+        patch: operations["changeAccount"];
+        trace?: never;
+    };
+    "/v1/web/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin, resume, identify or continue a visitor's session
+         * @description With a publishable key (scope `visitor`); usher's own chat page comes in without. `resume` is the
+         *     session of an earlier answer. `identity_token` is a JWT signed by your back end: HS256, `kid`, `sub`,
+         *     `aud` (the channel's id), `iat`, and `exp` at most 15 minutes later, with the channel's secret
+         *     `jwt_<kid>`; what an anonymous visitor has begun goes along, and his token ends. A session that was
+         *     signed for is not resumed without such a token. A channel of kind `app` asks for one. `continue` is
+         *     the token of an invitation's link: its conversation goes on here, and the session sees what is
+         *     written from now on. A link that was followed, or is too old, is 409.
+         */
+        post: operations["beginWebSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/web/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the session may see, oldest first
+         * @description At most 200: the last ones, or those after a message. Only messages of this channel; a session
+         *     that nobody signed for sees what it took part in.
+         */
+        get: operations["listWebMessages"];
+        put?: never;
+        /**
+         * A visitor's message
+         * @description With a session in place of a key, as every call below. The same `client_msg_id` again is answered
+         *     with 200 and the first message. A choice is sent with its label as `text`.
+         */
+        post: operations["sendWebMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/web/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens in the session's conversations, as server-sent events
+         * @description `ready` {conversation, reset, server_time} first: how things stand; `reset` says that the
+         *     `Last-Event-ID` is not in the log and that messages are to be read anew. Then `message.received` and
+         *     `message.sent` {message}, `conversation` {conversation}, and `refresh` {}: read the messages anew.
+         *     With `Last-Event-ID` nothing is left out. A comment is sent every 25 s. While one is open the visitor
+         *     counts as present; `policy.conversation.session_grace_s` after the last one closed, a conversation
+         *     that nobody accepted is abandoned.
+         */
+        get: operations["streamWebEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/web/left": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The visitor is gone; who has an agent stays with him */
+        post: operations["leaveWebChat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/web/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How it was, of a conversation of this session */
+        post: operations["rateWebChat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/web/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End the session; what comes next begins anew */
+        post: operations["endWebSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/chat/{channel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The chat page of a channel of kind web
+         * @description Its setting `page` switches it off with the value `off`.
+         */
+        get: operations["chatPage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/widget.js": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The script that puts a chat button on a page
+         * @description `<script src="https://help.example.com/widget.js" data-key="usk_…" async></script>`
+         */
+        get: operations["widgetScript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/chat.js": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The script of the chat page */
+        get: operations["chatScript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/chat.css": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The style of the chat page */
+        get: operations["chatStyle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What every number means
+         * @description Scope `reports` or `supervisor`. The definitions are those by which numbers, rows and files are made.
+         */
+        get: operations["listReports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example assignment */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * A report, whole and by steps and groups
+         * @description Scope `reports` or `supervisor`. The log is read at most five seconds late; `as_of` says how
+         *     far. With `Accept: text/csv` the same view as a file: UTF-8 with a byte order mark, times with
+         *     the zone's offset, whole seconds, one line for the total, each step and each group.
+         */
+        get: operations["getReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/{name}/conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example assignment */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The rows behind a number
+         * @description With the filters of the report, and its `as_of` and `at`, `total` is exactly what the report
+         *     told in `rows`: for `part=denominator` its `n`. A row is what the metric's `grain` names: a
+         *     conversation, or one of its offers, assignments, transfers or overflows; for units on offer, a
+         *     shift of an agent. Rows as they were are kept for 15 minutes;
+         *     later 422. With `Accept: text/csv` all rows as one file.
+         */
+        get: operations["listReportRows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policy/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a message would meet under a policy, against the floor as it is; nothing is stored
+         * @description Any of the scopes `policy`, `supervisor`, `reports`. Decided by the code that routes. Without `document` the
+         *     draft is tried, and without a draft the serving policy. A wrong document is 422 with all its faults.
+         */
+        post: operations["tryPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policy/keywords": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a keyword list finds in a text
+         * @description Any of the scopes `policy`, `supervisor`, `reports`.
+         */
+        post: operations["tryKeywords"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policy/hits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * For how many conversations each rule has held lately
+         * @description Any of the scopes `policy`, `supervisor`, `reports`. Counted in the newest 20,000 decisions.
+         */
+        get: operations["countRuleHits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1141,7 +1560,7 @@ export interface components {
             version?: string;
         };
         /** @enum {string} */
-        Scope: "messages" | "agent" | "supervisor" | "policy" | "models" | "eval" | "reports" | "admin";
+        Scope: "messages" | "agent" | "supervisor" | "policy" | "models" | "eval" | "reports" | "admin" | "visitor";
         /** @enum {string} */
         Presence: "online" | "busy" | "away" | "break" | "offline";
         /** @enum {string} */
@@ -1710,6 +2129,289 @@ export interface components {
             created_at: string;
             version: number;
         };
+        /** @enum {string} */
+        Role: "admin" | "manager" | "supervisor" | "agent" | "viewer";
+        Account: {
+            id: string;
+            name: string;
+            login: string;
+            role: components["schemas"]["Role"];
+            /** @description The agent that it is; of the role agent only */
+            agent_id?: string;
+            language?: string;
+            disabled: boolean;
+            /** Format: date-time */
+            created_at: string;
+            version: number;
+        };
+        Session: {
+            account: components["schemas"]["Account"];
+            scopes: components["schemas"]["Scope"][];
+            /**
+             * Format: date-time
+             * @description Moves with use
+             */
+            expires_at: string;
+        };
+        WebSession: {
+            /** @description Bearer of the calls below; a secret of this browser */
+            session: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Absent until the first message */
+            customer_id?: string;
+            conversation_id?: string;
+            /** @description Somebody signed for who he is */
+            known: boolean;
+            resumed: boolean;
+            channel: {
+                id: string;
+                name: string;
+                language?: string;
+            };
+            conversation: components["schemas"]["WebConversation"];
+            last_event_id: string;
+        };
+        WebConversation: {
+            id: string;
+            /** @enum {string} */
+            state: "queued" | "clarifying" | "bot" | "assigned" | "closed" | "unavailable";
+            /** Format: date-time */
+            opened_at: string;
+            position?: number;
+            /** @description Null when nobody suitable is online */
+            estimated_wait_s: {
+                p50: number;
+                p90: number;
+            } | null;
+            agent: components["schemas"]["WebAgent"];
+            choices: components["schemas"]["WebChoice"][];
+            invitation: components["schemas"]["WebInvitation"];
+        } | null;
+        WebChoice: {
+            id: string;
+            label: string;
+            text: string;
+        };
+        WebAgent: {
+            name: string;
+        } | null;
+        WebInvitation: {
+            id: string;
+            channel: string;
+            text: string;
+            /** @description Works once */
+            url: string;
+            /** Format: date-time */
+            expires_at: string;
+        } | null;
+        WebMessage: {
+            id: string;
+            conversation_id: string;
+            /** @enum {string} */
+            author: "customer" | "agent" | "bot" | "system";
+            agent?: components["schemas"]["WebAgent"];
+            /** @description Text, never markup */
+            text: string;
+            attachments: components["schemas"]["Attachment"][];
+            /** Format: date-time */
+            at: string;
+            /** @description Of this session's own messages */
+            client_msg_id?: string;
+            choice?: string;
+            invitation?: components["schemas"]["WebInvitation"];
+        };
+        WebSent: {
+            message: components["schemas"]["WebMessage"];
+            conversation: components["schemas"]["WebConversation"];
+        };
+        BothLanguages: {
+            zh: string;
+            en: string;
+        };
+        ReportMetric: {
+            name: string;
+            title: components["schemas"]["BothLanguages"];
+            formula: components["schemas"]["BothLanguages"];
+            excludes: components["schemas"]["BothLanguages"];
+            /** @enum {string} */
+            grain: "conversation" | "offer" | "assignment" | "transfer" | "overflow" | "stretch";
+            /** @description Which time decides in which period a row falls; a stretch counts as far as it lies in it */
+            clock: string;
+            /** @enum {string} */
+            unit: "ratio" | "s" | "count" | "mean";
+            /** @description Rises when the definition changes */
+            version: number;
+        };
+        ReportDefinition: {
+            name: string;
+            title: components["schemas"]["BothLanguages"];
+            /** @description The grouping that shows it best; empty = none */
+            group_by: string;
+            metrics: components["schemas"]["ReportMetric"][];
+        };
+        Reports: {
+            data: components["schemas"]["ReportDefinition"][];
+            group_by: string[];
+            intervals: string[];
+        };
+        ReportValue: {
+            /** @description Null when it cannot be told; reason says why */
+            value: number | null;
+            /** @description Cases */
+            n: number;
+            numerator: number | null;
+            denominator: number | null;
+            /** @description How many rows are behind each part */
+            rows: {
+                numerator: number;
+                denominator: number;
+            };
+            /** @enum {string} */
+            reason?: "no_cases" | "nothing_offered";
+        };
+        /** @description By metric */
+        ReportValues: {
+            [key: string]: components["schemas"]["ReportValue"];
+        };
+        ReportNumbers: {
+            totals: components["schemas"]["ReportValues"];
+            series: {
+                /** Format: date-time */
+                from: string;
+                /** Format: date-time */
+                to: string;
+                /** @description It was over at as_of */
+                complete: boolean;
+                metrics: components["schemas"]["ReportValues"];
+            }[];
+            groups: {
+                key: string;
+                metrics: components["schemas"]["ReportValues"];
+            }[];
+        };
+        ReportAsOf: {
+            /** @description The log up to here */
+            step: number;
+            /**
+             * Format: date-time
+             * @description Which was all of it at this time; what lasts has lasted until then
+             */
+            at: string;
+        };
+        Report: components["schemas"]["ReportNumbers"] & {
+            name: string;
+            as_of: components["schemas"]["ReportAsOf"];
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            zone: string;
+            interval: string;
+            group_by: string;
+            filters: {
+                [key: string]: unknown;
+            };
+            definition: components["schemas"]["ReportDefinition"];
+            compare?: components["schemas"]["ReportNumbers"] & {
+                /** Format: date-time */
+                from: string;
+                /** Format: date-time */
+                to: string;
+            };
+        };
+        ReportRows: components["schemas"]["Page"] & {
+            data: {
+                [key: string]: unknown;
+            }[];
+            total: number;
+            as_of: components["schemas"]["ReportAsOf"];
+            metric: components["schemas"]["ReportMetric"];
+            /** @enum {string} */
+            part: "numerator" | "denominator";
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            zone: string;
+        };
+        KeywordList: {
+            name?: string;
+            phrases?: string[];
+            /** @description They mask what they overlap */
+            except?: string[];
+        };
+        /** @description A phrase in a text, by bytes of its UTF-8 form */
+        PhraseHit: {
+            phrase: string;
+            from: number;
+            to: number;
+        };
+        PolicyTry: {
+            document?: components["schemas"]["PolicyDocument"];
+            text: string;
+            channel?: string;
+            /** @description As if the customer had it */
+            tier?: string;
+            customer_id?: string;
+            attributes?: components["schemas"]["CustomerAttributes"];
+            language?: string;
+            /**
+             * Format: date-time
+             * @description The time by which calendars and rules go; now when absent
+             */
+            at?: string;
+        };
+        PolicyTried: components["schemas"]["MatchAnswer"] & {
+            policy: {
+                /** @enum {string} */
+                source: "document" | "draft" | "serving";
+                /** @description The serving one, also beneath a draft */
+                version: number;
+            };
+            /** Format: date-time */
+            at: string;
+            agent: {
+                id: string;
+                name: string;
+            } | null;
+            rules?: (components["schemas"]["RuleHit"] & {
+                name: string;
+                /** @description From 1 */
+                row: number;
+                /** @description Phrases of the rule's own conditions */
+                matches: components["schemas"]["PhraseHit"][];
+            })[];
+            keyword_lists: {
+                name: string;
+                held: boolean;
+                matches: components["schemas"]["PhraseHit"][];
+                masked: components["schemas"]["PhraseHit"][];
+            }[];
+            hours: {
+                calendar: string;
+                open: boolean;
+                /** Format: date-time */
+                changes_at: string | null;
+            } | null;
+            bot: {
+                /** @description low_value, or rule:<id> */
+                why: string;
+            } | null;
+            overflow: {
+                channel?: string;
+                /** @enum {string} */
+                when: "out_of_hours" | "nobody_online" | "busy" | "too_long";
+                after_s?: number;
+                /** @enum {string} */
+                do: "queue" | "invite" | "bot" | "leave_message";
+                queue?: string;
+                to?: string;
+                path: string;
+                /** @enum {string} */
+                acts: "now" | "later" | "no";
+            }[];
+        };
     };
     responses: {
         /**
@@ -1778,6 +2480,32 @@ export interface components {
         };
     };
     parameters: {
+        /** @description Inclusive; by default the beginning of the day of `to` in the zone */
+        ReportFrom: string;
+        /** @description Exclusive; by default now */
+        ReportTo: string;
+        /**
+         * @description IANA name of the zone of days and hours
+         * @example Asia/Shanghai
+         */
+        ReportZone: string;
+        ReportGroupBy: "channel" | "kind" | "queue" | "tier" | "intent" | "agent" | "hour" | "weekday" | "weekday_hour" | "wait" | "relaxed" | "close_reason" | "outcome" | "path" | "overflow";
+        /** @description Ids, separated by commas */
+        ReportChannel: string;
+        /** @description Kinds of channel, separated by commas */
+        ReportKind: string;
+        /** @description Ids, separated by commas */
+        ReportQueue: string;
+        /** @description Names, separated by commas */
+        ReportTier: string;
+        /** @description Labels, separated by commas */
+        ReportIntent: string;
+        /** @description Ids, separated by commas */
+        ReportAgent: string;
+        /** @description The step of an earlier answer: the same rows again */
+        ReportAsOf: number;
+        /** @description The time of that answer's as_of */
+        ReportAt: string;
         ID: string;
         Limit: number;
         /** @description next_cursor of the answer before */
@@ -3014,8 +3742,11 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description There are no errors */
                         valid: boolean;
                         errors: components["schemas"]["Detail"][];
+                        /** @description What is said but cannot be meant; they never hinder publishing */
+                        warnings: components["schemas"]["Detail"][];
                     };
                 };
             };
@@ -3539,6 +4270,837 @@ export interface operations {
                             before?: unknown;
                             after?: unknown;
                         }[];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account and what it may do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    signIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "admin",
+                 *       "password": "k7dws-3mzqa-x9hve-2pbtn"
+                 *     }
+                 */
+                "application/json": {
+                    login: string;
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Who is signed in now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The present one */
+                    password: string;
+                    new_password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: components["schemas"]["Account"][];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    createAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "王芳",
+                 *       "login": "wangfang",
+                 *       "password": "a long enough one",
+                 *       "role": "agent",
+                 *       "agent_id": "wangfang"
+                 *     }
+                 */
+                "application/json": {
+                    name: string;
+                    /** @description Unique, without spaces; stored in lower case */
+                    login: string;
+                    password: string;
+                    role: components["schemas"]["Role"];
+                    /** @description Required of the role agent and refused of others */
+                    agent_id?: string;
+                    /** @enum {string} */
+                    language?: "zh" | "en";
+                };
+            };
+        };
+        responses: {
+            /** @description The account */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    getAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    deleteAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is to be changed; another state is 412. * is any */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    changeAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is to be changed; another state is 412. * is any */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name?: string;
+                    login?: string;
+                    password?: string;
+                    role?: components["schemas"]["Role"];
+                    agent_id?: string;
+                    /** @enum {string} */
+                    language?: "" | "zh" | "en";
+                    disabled?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    beginWebSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "channel": "web"
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The key's unless given */
+                    channel?: string;
+                    identity_token?: string;
+                    resume?: string;
+                    continue?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Resumed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebSession"];
+                };
+            };
+            /** @description Begun */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebSession"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listWebMessages: {
+        parameters: {
+            query?: {
+                /** @description Id of a message of an earlier answer */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages, and how things stand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["WebMessage"][];
+                        /** @description Ask again after the last one */
+                        more: boolean;
+                        conversation: components["schemas"]["WebConversation"];
+                        /** @description Events after it are not in this answer */
+                        last_event_id: string;
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    sendWebMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "client_msg_id": "7f0c2c3e",
+                 *       "text": "我的退款还没到账"
+                 *     }
+                 */
+                "application/json": {
+                    /** @description Chosen by the client, unique in its session */
+                    client_msg_id: string;
+                    text: string;
+                    /** @description Id of one of the conversation's choices */
+                    choice?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The first message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebSent"];
+                };
+            };
+            /** @description Taken */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebSent"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    streamWebEvents: {
+        parameters: {
+            query?: {
+                /** @description In place of the header */
+                last_event_id?: string;
+            };
+            header?: {
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    leaveWebChat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    rateWebChat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "conversation_id": "conv_1",
+                 *       "score": 5
+                 *     }
+                 */
+                "application/json": {
+                    conversation_id: string;
+                    score: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    endWebSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    chatPage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    widgetScript: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The script */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    chatScript: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The script */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    chatStyle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The style */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/css": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listReports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The definitions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reports"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    getReport: {
+        parameters: {
+            query?: {
+                /** @description Inclusive; by default the beginning of the day of `to` in the zone */
+                from?: components["parameters"]["ReportFrom"];
+                /** @description Exclusive; by default now */
+                to?: components["parameters"]["ReportTo"];
+                /**
+                 * @description IANA name of the zone of days and hours
+                 * @example Asia/Shanghai
+                 */
+                zone?: components["parameters"]["ReportZone"];
+                /** @description Steps of the series, cut in the zone */
+                interval?: "hour" | "day" | "week" | "none";
+                group_by?: components["parameters"]["ReportGroupBy"];
+                /** @description The period before: of equal length, on the same weekdays */
+                compare?: "previous" | "none";
+                /** @description Ids, separated by commas */
+                channel?: components["parameters"]["ReportChannel"];
+                /** @description Kinds of channel, separated by commas */
+                kind?: components["parameters"]["ReportKind"];
+                /** @description Ids, separated by commas */
+                queue?: components["parameters"]["ReportQueue"];
+                /** @description Names, separated by commas */
+                tier?: components["parameters"]["ReportTier"];
+                /** @description Labels, separated by commas */
+                intent?: components["parameters"]["ReportIntent"];
+                /** @description Ids, separated by commas */
+                agent_id?: components["parameters"]["ReportAgent"];
+                /** @description The step of an earlier answer: the same rows again */
+                as_of?: components["parameters"]["ReportAsOf"];
+                /** @description The time of that answer's as_of */
+                at?: components["parameters"]["ReportAt"];
+            };
+            header?: never;
+            path: {
+                /** @example assignment */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listReportRows: {
+        parameters: {
+            query?: {
+                /** @description A metric of the report; by default its first */
+                metric?: string;
+                part?: "numerator" | "denominator";
+                group_by?: components["parameters"]["ReportGroupBy"];
+                /** @description Only the rows with this key of `group_by` */
+                group?: string;
+                /** @description Inclusive; by default the beginning of the day of `to` in the zone */
+                from?: components["parameters"]["ReportFrom"];
+                /** @description Exclusive; by default now */
+                to?: components["parameters"]["ReportTo"];
+                /**
+                 * @description IANA name of the zone of days and hours
+                 * @example Asia/Shanghai
+                 */
+                zone?: components["parameters"]["ReportZone"];
+                /** @description Ids, separated by commas */
+                channel?: components["parameters"]["ReportChannel"];
+                /** @description Kinds of channel, separated by commas */
+                kind?: components["parameters"]["ReportKind"];
+                /** @description Ids, separated by commas */
+                queue?: components["parameters"]["ReportQueue"];
+                /** @description Names, separated by commas */
+                tier?: components["parameters"]["ReportTier"];
+                /** @description Labels, separated by commas */
+                intent?: components["parameters"]["ReportIntent"];
+                /** @description Ids, separated by commas */
+                agent_id?: components["parameters"]["ReportAgent"];
+                /** @description The step of an earlier answer: the same rows again */
+                as_of?: components["parameters"]["ReportAsOf"];
+                /** @description The time of that answer's as_of */
+                at?: components["parameters"]["ReportAt"];
+                limit?: components["parameters"]["Limit"];
+                /** @description next_cursor of the answer before */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @example assignment */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportRows"];
+                    "text/csv": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    tryPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "发票还没收到",
+                 *       "channel": "web",
+                 *       "tier": "vip",
+                 *       "at": "2026-10-01T02:00:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyTry"];
+            };
+        };
+        responses: {
+            /** @description The decision, and what of the policy had a part in it */
+            200: {
+                headers: {
+                    "Server-Timing": components["headers"]["ServerTiming"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyTried"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    tryKeywords: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "list": {
+                 *         "phrases": [
+                 *           "人工",
+                 *           "真人"
+                 *         ],
+                 *         "except": [
+                 *           "人工智能"
+                 *         ]
+                 *       },
+                 *       "text": "人工智能太差，转人工"
+                 *     }
+                 */
+                "application/json": {
+                    list: components["schemas"]["KeywordList"];
+                    text: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Where its phrases stand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "matches": [
+                     *         {
+                     *           "phrase": "人工",
+                     *           "from": 24,
+                     *           "to": 30
+                     *         }
+                     *       ],
+                     *       "masked": [
+                     *         {
+                     *           "phrase": "人工智能",
+                     *           "from": 0,
+                     *           "to": 12
+                     *         }
+                     *       ],
+                     *       "held": true
+                     *     }
+                     */
+                    "application/json": {
+                        matches: components["schemas"]["PhraseHit"][];
+                        /** @description Exceptions that were found */
+                        masked: components["schemas"]["PhraseHit"][];
+                        held: boolean;
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    countRuleHits: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By the rule's id; a rule that never held is not named */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "days": 7,
+                     *       "hits": {
+                     *         "invoices": 214
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        days: number;
+                        hits: {
+                            [key: string]: number;
+                        };
                     };
                 };
             };
