@@ -1,5 +1,7 @@
 // The keyboard. Every Enter, shortcut and type-ahead goes through typing() first:
 // an input method that is composing owns the key.
+import { untrack } from "svelte";
+
 
 /** typing reports that a key belongs to an input method. Some end composition before keydown and say 229. */
 export function typing(e: KeyboardEvent): boolean {
@@ -48,7 +50,7 @@ class Keys {
 
   /** add registers shortcuts and returns what takes them away: `$effect(() => keys.add([...]))`. */
   add(list: Shortcut[]): () => void {
-    this.#shortcuts = [...this.#shortcuts, ...list];
+    this.#shortcuts = [...untrack(() => this.#shortcuts), ...list]; // who adds does not depend on the rest
     return () => {
       this.#shortcuts = this.#shortcuts.filter((s) => !list.includes(s));
     };
