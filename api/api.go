@@ -32,6 +32,7 @@ type Config struct {
 	Understander Understander // what a text means
 	Feed         Feed         // wakes the event stream after a commit
 	Catalog      Catalog      // fills an agent's vectors; nil leaves them to its loop
+	Reports      Reports      // nil: reports are unavailable
 	Web          *Web         // the web chat and the App; nil = their calls are unavailable
 
 	Accounts Accounts // of the console; nil = nobody signs in
