@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,24 +153,44 @@ func (s *Server) policyDiff(ctx context.Context, c *call) (diffAnswer, error) {
 	return out, nil
 }
 
-// Verdict says what is wrong with a policy.
+// Verdict says what is wrong with a policy, and what it says that cannot be
+// meant. Only errors hinder publishing.
 type Verdict struct {
-	Valid  bool           `json:"valid"`
-	Errors []usher.Detail `json:"errors"`
+	Valid    bool           `json:"valid"`
+	Errors   []usher.Detail `json:"errors"`
+	Warnings []usher.Detail `json:"warnings"`
 }
 
 // validatePolicy always answers 200: what is wrong is the answer.
-func (s *Server) validatePolicy(_ context.Context, _ *call, body raw) (Verdict, error) {
+func (s *Server) validatePolicy(ctx context.Context, _ *call, body raw) (Verdict, error) {
 	doc, err := jsonDocument(body)
 	if err != nil {
 		e := err.Error()
 		if f, ok := asUsher(err); ok {
 			e = f.Message
 		}
-		return Verdict{Errors: []usher.Detail{{Code: "malformed", Message: e}}}, nil
+		return Verdict{Errors: []usher.Detail{{Code: "malformed", Message: e}}, Warnings: []usher.Detail{}}, nil
 	}
-	_, found := readPolicy(doc)
-	return Verdict{Valid: len(found) == 0, Errors: list(found)}, nil
+	known, err := s.known(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return Judge(doc, known), nil
+}
+
+// Judge checks a document, JSON, against what is known. Where there is an error
+// it is not warned too.
+func Judge(doc []byte, known policy.Known) Verdict {
+	p, found := policy.Decode(doc)
+	v := Verdict{Valid: len(found) == 0, Errors: list(found), Warnings: []usher.Detail{}}
+	for _, w := range policy.Warnings(p, known) {
+		if !slices.ContainsFunc(found, func(e usher.Detail) bool {
+			return e.Path == "" || strings.HasPrefix(e.Path, w.Path) || strings.HasPrefix(w.Path, e.Path)
+		}) {
+			v.Warnings = append(v.Warnings, w)
+		}
+	}
+	return v
 }
 
 // readPolicy decodes and compiles, so that every fault is found.

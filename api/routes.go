@@ -107,6 +107,9 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/policy/versions/:n", scopes: seePolicy, do: read(s.policyVersion)},
 		{method: "POST", path: "/v1/policy/versions/:n/restore", scopes: policies, once: true, do: handle(s.restore)},
 		{method: "GET", path: "/v1/policy/diff", scopes: seePolicy, query: []string{"from", "to"}, do: read(s.policyDiff)},
+		{method: "POST", path: "/v1/policy/try", scopes: seePolicy, do: handle(s.tryPolicy)},
+		{method: "POST", path: "/v1/policy/keywords", scopes: seePolicy, do: handle(s.tryKeywords)},
+		{method: "GET", path: "/v1/policy/hits", scopes: seePolicy, query: []string{"days"}, do: read(s.policyHits)},
 
 		{method: "GET", path: "/v1/queues", scopes: readers, do: read(s.listQueues)},
 		{method: "GET", path: "/v1/queues/:id", scopes: readers, do: read(s.getQueue)},

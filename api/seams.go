@@ -102,6 +102,8 @@ type View interface {
 	Policy() *policy.Compiled // nil before the floor is ready
 	Bundle() usher.Bundle
 	Match(ctx context.Context, a usher.Arrival) (usher.Decision, error) // changes nothing
+	// Try is Match under policy p and, unless it is zero, at another time.
+	Try(ctx context.Context, p *policy.Compiled, at time.Time, a usher.Arrival) (usher.Decision, error)
 }
 
 // Pulse is the life of the agents' connections.
@@ -173,6 +175,8 @@ type CustomerStore interface {
 type PolicyStore interface {
 	PolicyVersions(ctx context.Context, p usher.Page) ([]usher.PolicyVersion, string, error)
 	PolicyVersion(ctx context.Context, n int) (usher.PolicyVersion, error)
+	// RuleHits counts by rule for how many conversations it has held since then.
+	RuleHits(ctx context.Context, since time.Time) (map[string]int, error)
 }
 
 // DraftStore keeps the one draft. PutDraft is Stale unless was is the revision

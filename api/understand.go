@@ -6,8 +6,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"usher"
+	"usher/matcher/policy"
 )
 
 const maxTexts = 64
@@ -93,28 +95,9 @@ func (s *Server) matchDry(ctx context.Context, c *call, req MatchRequest) (Match
 		return MatchAnswer{}, err
 	}
 	now := s.cfg.Now().UTC()
-	a := usher.Arrival{Hints: req.Hints}
-	var err error
-	if a.Channel, err = s.matchChannel(ctx, req.Channel); err != nil {
+	a, timing, err := s.arrivalFor(ctx, req, s.cfg.Floor.Policy(), now)
+	if err != nil {
 		return MatchAnswer{}, err
-	}
-	if a.Customer, err = s.imagine(ctx, req.Customer); err != nil {
-		return MatchAnswer{}, err
-	}
-	if !a.Customer.Anonymous && a.Customer.Version > 0 {
-		if a.History, err = s.cfg.Store.History(ctx, a.Customer.ID, now); err != nil {
-			return MatchAnswer{}, fmt.Errorf("read history: %w", err)
-		}
-	}
-	var timing Timing
-	if a.Understanding, a.Vector, timing, err = s.matchMeaning(ctx, &req); err != nil {
-		return MatchAnswer{}, err
-	}
-	rules := s.cfg.Floor.Policy()
-	a.Facts = usher.TextFacts{Version: rules.Version(), Holds: rules.Text(req.Text)}
-	a.Message = usher.Message{
-		ID: "dry_run", Channel: a.Channel.ID, CustomerID: a.Customer.ID, Author: usher.ByCustomer, Sequence: 1,
-		Text: req.Text, SentAt: now, ReceivedAt: now, Understanding: a.Understanding,
 	}
 	d, err := s.cfg.Floor.Match(ctx, a)
 	if err != nil {
@@ -122,12 +105,44 @@ func (s *Server) matchDry(ctx context.Context, c *call, req MatchRequest) (Match
 	}
 	timing.Match = s.cfg.Now().Sub(now) - timing.Tokenize - timing.Queue - timing.Infer
 	c.timing(timing)
+	return s.matched(a.Understanding, d), nil
+}
+
+// arrivalFor imagines the arrival that a dry run is about, with its facts under rules.
+func (s *Server) arrivalFor(ctx context.Context, req MatchRequest, rules *policy.Compiled, now time.Time) (usher.Arrival, Timing, error) {
+	a := usher.Arrival{Hints: req.Hints}
+	var err error
+	if a.Channel, err = s.matchChannel(ctx, req.Channel); err != nil {
+		return usher.Arrival{}, Timing{}, err
+	}
+	if a.Customer, err = s.imagine(ctx, req.Customer); err != nil {
+		return usher.Arrival{}, Timing{}, err
+	}
+	if !a.Customer.Anonymous && a.Customer.Version > 0 {
+		if a.History, err = s.cfg.Store.History(ctx, a.Customer.ID, now); err != nil {
+			return usher.Arrival{}, Timing{}, fmt.Errorf("read history: %w", err)
+		}
+	}
+	var timing Timing
+	if a.Understanding, a.Vector, timing, err = s.matchMeaning(ctx, &req); err != nil {
+		return usher.Arrival{}, Timing{}, err
+	}
+	a.Facts = usher.TextFacts{Version: rules.Version(), Holds: rules.Text(req.Text)}
+	a.Message = usher.Message{
+		ID: "dry_run", Channel: a.Channel.ID, CustomerID: a.Customer.ID, Author: usher.ByCustomer, Sequence: 1,
+		Text: req.Text, SentAt: now, ReceivedAt: now, Understanding: a.Understanding,
+	}
+	return a, timing, nil
+}
+
+// matched shows a dry run's decision.
+func (s *Server) matched(u *usher.Understanding, d usher.Decision) MatchAnswer {
 	v := s.showDecision(d)
 	return MatchAnswer{
-		Understanding: showUnderstanding(a.Understanding), Outcome: d.Outcome, Reason: d.Reason, Queue: d.Queue, Tier: d.Tier,
+		Understanding: showUnderstanding(u), Outcome: d.Outcome, Reason: d.Reason, Queue: d.Queue, Tier: d.Tier,
 		Rules: v.Rules, Funnel: v.Funnel, Candidates: v.Candidates, Chosen: d.Chosen, Margin: d.Margin,
 		Versions: d.Versions, Counterfactual: v.Counterfactual, Degraded: d.Degraded,
-	}, nil
+	}
 }
 
 func (r *MatchRequest) check() error {

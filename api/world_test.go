@@ -229,6 +229,15 @@ func (w *world) Match(_ context.Context, a usher.Arrival) (usher.Decision, error
 	return w.state.Match(w.now, a), nil
 }
 
+func (w *world) Try(_ context.Context, p *policy.Compiled, at time.Time, a usher.Arrival) (usher.Decision, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at.IsZero() {
+		at = w.now
+	}
+	return w.state.MatchUnder(at, p, a), nil
+}
+
 func (w *world) Load(_ context.Context, id string) (usher.AgentLoad, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -599,6 +608,20 @@ func (w *world) PolicyVersion(_ context.Context, n int) (usher.PolicyVersion, er
 		return v, usher.Errorf(usher.NotFound, "there is no policy version %d", n)
 	}
 	return v, nil
+}
+
+func (w *world) RuleHits(_ context.Context, since time.Time) (map[string]int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hits := map[string]int{}
+	for _, d := range w.decisions {
+		for _, r := range d.Rules {
+			if !d.At.Before(since) && r.Error == "" {
+				hits[r.ID]++
+			}
+		}
+	}
+	return hits, nil
 }
 
 func (w *world) Draft(context.Context) (usher.Draft, bool, error) {

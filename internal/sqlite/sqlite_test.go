@@ -65,6 +65,14 @@ func TestAccounts(t *testing.T) {
 	})
 }
 
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	storetest.RunPolicies(t, func(t *testing.T) storetest.PolicyStore {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestOpenLocksFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
