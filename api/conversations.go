@@ -88,7 +88,7 @@ func (s *Server) listConversations(ctx context.Context, c *call) (page[conversat
 	}
 	views := make([]conversationView, len(rows))
 	for i, v := range rows {
-		views[i] = showConversation(v)
+		views[i] = s.viewOf(c, v)
 	}
 	return paged(views, next), nil
 }
@@ -110,7 +110,7 @@ func (s *Server) getConversation(ctx context.Context, c *call) (conversationView
 
 func (s *Server) answerConversation(c *call, v usher.Conversation) conversationView {
 	c.out.Set("ETag", tag(v.Version))
-	return showConversation(v)
+	return s.viewOf(c, v)
 }
 
 func (s *Server) listMessages(ctx context.Context, c *call) (page[messageView], error) {
@@ -128,7 +128,7 @@ func (s *Server) listMessages(ctx context.Context, c *call) (page[messageView], 
 	}
 	views := make([]messageView, len(rows))
 	for i, m := range rows {
-		views[i] = showMessage(m)
+		views[i] = s.viewOfMessage(c, m)
 	}
 	return paged(views, next), nil
 }
@@ -181,7 +181,7 @@ func (s *Server) reply(ctx context.Context, c *call, req replyRequest) (messageV
 	if res.Message != nil {
 		m = *res.Message
 	}
-	return showMessage(m), nil
+	return s.viewOfMessage(c, m), nil
 }
 
 func (r *replyRequest) check() error {

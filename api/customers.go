@@ -246,7 +246,7 @@ func (s *Server) timeline(ctx context.Context, c *call) (page[timelineItem], err
 	}
 	items := make([]timelineItem, len(rows))
 	for i, conv := range rows {
-		items[i] = timelineItem{Type: "conversation", At: conv.OpenedAt, Conversation: showConversation(conv)}
+		items[i] = timelineItem{Type: "conversation", At: conv.OpenedAt, Conversation: s.viewOf(c, conv)}
 	}
 	return paged(items, next), nil
 }

@@ -94,11 +94,13 @@ func (s *Server) receive(ctx context.Context, c *call, req messageRequest) (mess
 		c.status = 200
 		c.out.Set("Idempotency-Replayed", "true")
 	}
-	conv := showConversation(got.Conversation)
+	routing := got.Routing
+	routing.Invitation = s.linked(c, routing.Invitation, got.Conversation.ID)
+	conv := s.viewOf(c, got.Conversation)
 	conv.Routing = nil // it stands beside the conversation
 	return messageAnswer{
-		Message: showMessage(got.Message), Conversation: conv,
-		Understanding: showUnderstanding(got.Understanding), Routing: got.Routing,
+		Message: s.viewOfMessage(c, got.Message), Conversation: conv,
+		Understanding: showUnderstanding(got.Understanding), Routing: routing,
 	}, nil
 }
 
