@@ -31,6 +31,7 @@ type Config struct {
 	Store        Store        // reads, and the plain writes
 	Understander Understander // what a text means
 	Feed         Feed         // wakes the event stream after a commit
+	Channels     *Channels    // connects channels to platforms; nil = none is
 	Catalog      Catalog      // fills an agent's vectors; nil leaves them to its loop
 	Reports      Reports      // nil: reports are unavailable
 	Web          *Web         // the web chat and the App; nil = their calls are unavailable

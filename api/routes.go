@@ -17,6 +17,7 @@ type route struct {
 	once   bool     // honours Idempotency-Key
 	token  bool     // takes an event token in place of a key
 	query  []string // the parameters it knows; others are refused
+	remote bool     // called by a platform: any parameters, and little time
 	visit  visiting // how visitors come in; then scopes are not asked for
 	do     endpoint
 	stream func(ctx context.Context, c *call, w http.ResponseWriter) error // instead of do
@@ -42,6 +43,7 @@ func (s *Server) routes() []route {
 		policies   = []string{rules}
 		seePolicy  = []string{rules, supervisor, reports}
 		admins     = []string{admin}
+		seeReports = []string{reports, supervisor}
 		paging     = []string{"limit", "cursor"}
 		withPaging = func(names ...string) []string { return append(names, paging...) }
 	)
@@ -155,6 +157,18 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/widget.js", do: s.widgetAsset("/widget.js")},
 		{method: "GET", path: "/chat.js", do: s.widgetAsset("/chat.js")},
 		{method: "GET", path: "/chat.css", do: s.widgetAsset("/chat.css")},
+
+		// reports
+		{method: "GET", path: "/v1/reports", scopes: seeReports, do: read(s.listReports)},
+		{method: "GET", path: "/v1/reports/:name", scopes: seeReports, query: reportFilters("interval", "group_by", "compare"), do: read(s.getReport)},
+		{
+			method: "GET", path: "/v1/reports/:name/conversations", scopes: seeReports, do: read(s.reportRows),
+			query: withPaging(reportFilters("metric", "part", "group_by", "group")...),
+		},
+
+		// platforms
+		{method: "GET", path: "/channels/:id", remote: true, do: read(s.callback)},
+		{method: "POST", path: "/channels/:id", remote: true, do: read(s.callback)},
 	}
 }
 

@@ -188,6 +188,10 @@ func (s *Server) answering(rt route) gin.HandlerFunc {
 			s.fail(gc, err)
 			return
 		}
+		if rt.remote {
+			// Servers that cannot bound the reading of one request bound it for all.
+			_ = http.NewResponseController(gc.Writer).SetReadDeadline(time.Now().Add(callbackWithin))
+		}
 		if c.body, err = readBody(gc.Writer, gc.Request); err != nil {
 			s.fail(gc, err)
 			return
@@ -227,7 +231,7 @@ func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 	}
 	var f faults
 	for _, name := range sortedKeys(c.query) {
-		if !slices.Contains(rt.query, name) {
+		if !rt.remote && !slices.Contains(rt.query, name) {
 			f.add("query."+name, "unknown_parameter", name+" is not a parameter of this call")
 		}
 	}
