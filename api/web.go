@@ -22,7 +22,7 @@ type Web struct {
 	Store    WebStore
 	Visitors Visitors
 	Links    Links
-	People   WebPeople     // nil = customers are not joined
+	People   WebPeople
 	Pages    Pages         // nil = there is neither page nor script
 	Base     func() string // where customers reach this server: scheme and host
 
@@ -59,10 +59,12 @@ type Links interface {
 	Open(token string, now time.Time) (conversationID, invitationID string, err error)
 }
 
-// WebPeople joins customers who turned out to be one.
+// WebPeople adds an identity to a customer.
 type WebPeople interface {
-	// Join takes an anonymous customer and his open conversations into a known one.
-	Join(ctx context.Context, by usher.Principal, anonymousID, knownID string) error
+	// Attach gives the customer an identity by evidence: jwt, when it is signed
+	// for, or token, by a link. One that is another customer's makes the two one
+	// person, or is refused as Conflict.
+	Attach(ctx context.Context, by usher.Principal, customerID string, id usher.Identity, evidence string) (usher.Customer, error)
 }
 
 const (
@@ -495,36 +497,27 @@ func (b *beginning) identified(ctx context.Context, token string) error {
 	return b.end(ctx)
 }
 
-// carry takes what was written without a name along to who wrote it: his
-// conversation becomes that of the customer who is signed for.
+// carry takes what was written without a name along to who wrote it. A customer
+// of whom nothing was known becomes the one who is signed for, or one person with
+// him; a known one, who came by a link, stays who he is: somebody else may have
+// followed it. What this browser could see it still sees.
 func (b *beginning) carry(ctx context.Context, prior *usher.Visitor, who usher.Identity) error {
-	if prior.CustomerID == "" {
-		return nil
-	}
 	s := b.s
-	was, err := s.cfg.Store.CustomerByID(ctx, prior.CustomerID)
-	if err != nil {
-		return err
-	}
-	switch {
-	case !was.Anonymous: // a known person's, by a link: who signs in here may be somebody else
-		return nil
-	case b.visitor.CustomerID == "":
-		_, _, err = s.cfg.Desk.PutCustomer(ctx, b.c.by, CustomerChange{
-			ID: was.ID, Identities: append(slices.Clone(was.Identities), who), Match: Match{Given: true, Tags: []string{tag(was.Version)}},
-		})
-		if err == nil {
-			b.visitor.CustomerID = was.ID
+	if prior.CustomerID != "" {
+		was, err := s.cfg.Store.CustomerByID(ctx, prior.CustomerID)
+		if err != nil {
+			return err
 		}
-	case b.visitor.CustomerID != was.ID && s.web.People != nil:
-		err = s.web.People.Join(ctx, b.c.by, was.ID, b.visitor.CustomerID)
-	}
-	switch usher.CodeOf(err) {
-	case "":
-	case usher.Conflict, usher.Stale: // they stay two; what he wrote before stays with the one without a name
-		return nil
-	default:
-		return err
+		if was.Anonymous && was.ID != b.visitor.CustomerID {
+			_, err = s.web.People.Attach(ctx, b.c.by, was.ID, who, "jwt")
+			switch usher.CodeOf(err) {
+			case "":
+				b.visitor.CustomerID = or(b.visitor.CustomerID, was.ID)
+			case usher.Conflict: // they stay two
+			default:
+				return err
+			}
+		}
 	}
 	places, err := s.web.Store.VisitorPlaces(ctx, prior.ID)
 	if err != nil {
@@ -548,28 +541,24 @@ func (b *beginning) follow(ctx context.Context, token string) error {
 	}
 	used := usher.Errorf(usher.Conflict, "this link was followed before or is no longer needed; write to us where you wrote before, or begin anew here")
 	conv, err := s.cfg.Store.ConversationByID(ctx, convID)
-	if usher.CodeOf(err) == usher.NotFound {
+	if err != nil && usher.CodeOf(err) != usher.NotFound {
+		return err
+	}
+	if inv := conv.Work.Invitation; err != nil || conv.Status == usher.StatusClosed || inv == nil || inv.ID != invID || inv.Channel != b.channel.ID {
 		return used
-	}
-	if err != nil {
-		return err
-	}
-	customer, err := s.cfg.Store.CustomerByID(ctx, conv.CustomerID)
-	if err != nil {
-		return err
 	}
 	b.fresh(usher.Identity{})
 	b.visitor.CustomerID = conv.CustomerID
-	customer.Identities = append(slices.Clone(customer.Identities), b.visitor.Identity)
-	customer.Version++
 	// The session first: a link that was used up for nothing could not be followed again.
 	if err := b.keep(ctx); err != nil {
 		return err
 	}
 	since := s.cfg.Now().UTC()
-	res, err := s.do(ctx, b.c, usher.Redeem{ConversationID: convID, InvitationID: invID, Channel: b.channel, Customer: &customer})
+	res, err := b.redeem(ctx, &conv, invID)
 	if err != nil {
-		err = errors.Join(err, s.web.Store.DeleteVisitor(ctx, b.visitor.ID))
+		if gone := s.web.Store.DeleteVisitor(context.WithoutCancel(ctx), b.visitor.ID); gone != nil {
+			return errors.Join(err, gone)
+		}
 		if code := usher.CodeOf(err); code == usher.Conflict || code == usher.NotFound {
 			return used.Because(err)
 		}
@@ -583,6 +572,13 @@ func (b *beginning) follow(ctx context.Context, token string) error {
 		}
 	}
 	return s.web.Store.PutVisitorPlace(ctx, b.visitor.ID, usher.VisitorPlace{ConversationID: convID, Since: since})
+}
+
+func (b *beginning) redeem(ctx context.Context, conv *usher.Conversation, invitationID string) (usher.Result, error) {
+	if _, err := b.s.web.People.Attach(ctx, b.c.by, conv.CustomerID, b.visitor.Identity, "token"); err != nil {
+		return usher.Result{}, err
+	}
+	return b.s.do(ctx, b.c, usher.Redeem{ConversationID: conv.ID, InvitationID: invitationID, Channel: b.channel})
 }
 
 func (b *beginning) answer(ctx context.Context) (webSessionAnswer, error) {

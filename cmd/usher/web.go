@@ -57,6 +57,6 @@ func (n *node) openLinks(ctx context.Context) error {
 // web is what visitors need of the node.
 func (n *node) web() *api.Web {
 	return &api.Web{
-		Store: n.db, Visitors: auth.Visitors{Secrets: n.db}, Links: n.links, Base: n.links.Base, Pages: widget.New(),
+		Store: n.db, Visitors: auth.Visitors{Secrets: n.db}, Links: n.links, Base: n.links.Base, Pages: widget.New(), People: n.parts.desk,
 	}
 }
