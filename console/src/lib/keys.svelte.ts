@@ -2,7 +2,6 @@
 // an input method that is composing owns the key.
 import { untrack } from "svelte";
 
-
 /** typing reports that a key belongs to an input method. Some end composition before keydown and say 229. */
 export function typing(e: KeyboardEvent): boolean {
   return e.isComposing || e.keyCode === 229;

@@ -30,5 +30,7 @@ describe("the order of a live list", () => {
   });
   test("the same object comes back when nothing moves", () => {
     expect(settle(start, ["a", "b", "c"], 10)).toBe(start);
+    const empty = newOrder();
+    expect(settle(empty, [], 10)).toBe(empty);
   });
 });

@@ -20,7 +20,7 @@ export function newOrder(): Order {
  * time to sort has come.
  */
 export function settle(o: Order, wanted: readonly string[], now: number): Order {
-  if (o.held) return o;
+  if (o.held || (o.shown.length === 0 && wanted.length === 0)) return o;
   if (now - o.at >= SORT_EVERY_MS || o.shown.length === 0) return { shown: wanted, held: false, at: now };
   const want = new Set(wanted);
   const have = new Set(o.shown);
