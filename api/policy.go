@@ -112,6 +112,7 @@ type diffAnswer struct {
 	From        int                 `json:"from"`
 	To          int                 `json:"to"` // 0 = the draft
 	Differences []policy.Difference `json:"differences"`
+	Sentences   []policy.Told       `json:"sentences"`
 }
 
 // policyDiff compares two versions; without "from" the serving one, and without
@@ -149,7 +150,8 @@ func (s *Server) policyDiff(ctx context.Context, c *call) (diffAnswer, error) {
 		}
 		to = d.Document
 	}
-	out.Differences = list(policy.Diff(policy.WithDefaults(from.Document), policy.WithDefaults(to)))
+	out.Differences = list(policy.Diff(from.Document, to))
+	out.Sentences = policy.DiffWords(from.Document, to)
 	return out, nil
 }
 

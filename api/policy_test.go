@@ -80,7 +80,8 @@ func TestPolicyLife(t *testing.T) {
 		t.Errorf("publishing again: %s", got.raw)
 	}
 	c.want(404, "GET", "/v1/policy/diff", nil)
-	if got := c.want(200, "GET", "/v1/policy/diff?from=1&to=2", nil); got.at("differences.0.path") == nil {
+	if got := c.want(200, "GET", "/v1/policy/diff?from=1&to=2", nil); got.at("differences.0.path") == nil ||
+		got.text("sentences.0.path") != "rules[kw-warranty]" || got.text("sentences.0.after.zh") != "若消息提到「保修卡」，则进入「warranty」队列。" {
 		t.Errorf("diff: %s", got.raw)
 	}
 
