@@ -73,6 +73,17 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
+func TestReports(t *testing.T) {
+	t.Parallel()
+	storetest.RunReports(t, func(t *testing.T, batch int) (storetest.Store, func() storetest.Reports) {
+		t.Helper()
+		db := open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+		return db, func() storetest.Reports {
+			return db.Reports(sqlite.ReportOptions{Batch: batch, Now: storetest.ReportsClock})
+		}
+	})
+}
+
 func TestOpenLocksFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
