@@ -100,6 +100,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Store: timedStore{n.db, n.metrics}, Bundle: n.engine.Bundle(), Engine: engine(), Log: n.log, Arrivals: n.cfg.Limits.Arrivals,
 		Committed: func(cs []usher.Change) {
 			n.hub.Wake()
+			n.toSend(cs)
 			n.metrics.Committed(cs)
 		},
 	})
@@ -212,7 +213,14 @@ func (n *node) front(ctx, work context.Context, g *errgroup.Group, ready func(ur
 	if err := ready("http://" + ln.Addr().String()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	return n.parts.server.Serve(ctx, ln)
+	// The dispatcher goes on until what was being sent has ended and is recorded.
+	sending, stopSending := context.WithCancel(ctx)
+	defer stopSending()
+	sent := make(chan error, 1)
+	go func() { sent <- n.parts.sender.Run(sending) }()
+	err = n.parts.server.Serve(ctx, ln)
+	stopSending()
+	return errors.Join(err, <-sent)
 }
 
 // serveAdmin answers operators until ctx ends; it waits for nobody.

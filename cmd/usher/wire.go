@@ -14,6 +14,8 @@ import (
 	"usher/inference"
 	"usher/intake"
 	"usher/internal/auth"
+	"usher/internal/channel"
+	"usher/internal/channel/wechat"
 	"usher/internal/memindex"
 )
 
@@ -23,6 +25,9 @@ type parts struct {
 	catalog    *catalog.Catalog
 	accounts   *auth.Accounts
 	server     *api.Server
+	wechat     *wechat.Adapter
+	receiver   *channel.Receiver
+	sender     *channel.Sender
 	background []func(context.Context) error // run beside the server
 }
 
@@ -38,6 +43,9 @@ func (n *node) wire() (err error) {
 		return fmt.Errorf("make intake: %w", err)
 	}
 	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: memindex.New(), Door: n.dispatcher, Log: n.log})
+	if err := n.connect(); err != nil {
+		return err
+	}
 	n.parts.accounts = accountsOf(n.db)
 	pages, err := console.Handler()
 	if err != nil {
@@ -45,7 +53,7 @@ func (n *node) wire() (err error) {
 	}
 	n.parts.server, err = api.New(api.Config{
 		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
-		Web: n.web(), Accounts: n.parts.accounts, Console: pages,
+		Channels: n.platforms(), Web: n.web(), Accounts: n.parts.accounts, Console: pages,
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
 	})

@@ -28,11 +28,11 @@ type Reader interface {
 	Read(ch usher.Channel, e usher.InboxEvent) (sender string, in *Inbound, err error)
 }
 
-// ReceiverConfig is what a Receiver needs. Store, Inbox and Readers are required.
+// ReceiverConfig is what a Receiver needs. Store and Inbox are required.
 type ReceiverConfig struct {
 	Store   InboxStore
 	Inbox   Inbox
-	Readers map[usher.ChannelKind]Reader
+	Readers map[usher.ChannelKind]Reader // may be filled by Reads
 	Now     func() time.Time // defaults to time.Now
 	Log     *slog.Logger     // defaults to none; never gets user text
 
@@ -49,6 +49,9 @@ func (c ReceiverConfig) WithDefaults() ReceiverConfig {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Readers == nil {
+		c.Readers = map[usher.ChannelKind]Reader{}
 	}
 	number(&c.Workers, 16)
 	number(&c.Ahead, 1024)
@@ -98,6 +101,10 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 		cfg: cfg, wake: make(chan struct{}, 1), room: make(chan struct{}, cfg.Workers), lines: map[string][]item{},
 	}, nil
 }
+
+// Reads makes reader read the calls of a kind of channel. It is called before Run:
+// an adapter that wakes the receiver can only be made after it.
+func (r *Receiver) Reads(kind usher.ChannelKind, reader Reader) { r.cfg.Readers[kind] = reader }
 
 // Wake says that there may be something to hand on.
 func (r *Receiver) Wake() {

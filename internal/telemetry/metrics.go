@@ -24,6 +24,7 @@ type Metrics struct {
 	decisions      *prometheus.CounterVec
 	understandings *prometheus.CounterVec
 	confidence     *prometheus.HistogramVec
+	sent           *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics with the version of the program among them.
@@ -49,6 +50,7 @@ func NewMetrics(version string) *Metrics {
 	m.events = counter("usher_events_total", "Events of the log, by type.", "type")
 	m.decisions = counter("usher_decisions_total", "Routing decisions.", "trigger", "outcome", "degraded")
 	m.understandings = counter("usher_understandings_total", "Messages understood, by outcome.", "outcome", "degraded")
+	m.sent = counter("usher_sends_total", "Attempts to carry a message to a platform.", "kind", "outcome")
 	m.confidence = histogram("usher_intent_confidence", "Probability of the most probable intent.",
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99}, "intent")
 
@@ -103,6 +105,36 @@ func (m *Metrics) Committed(cs []usher.Change) {
 			d := &cs[i].Decisions[j]
 			m.decisions.WithLabelValues(d.Trigger, d.Outcome, strconv.FormatBool(d.Degraded)).Inc()
 		}
+	}
+}
+
+// Sent observes an attempt to carry a message: accepted, failed, unknown or postponed.
+func (m *Metrics) Sent(kind usher.ChannelKind, outcome string) {
+	m.sent.WithLabelValues(string(kind), outcome).Inc()
+}
+
+// WatchOutbox adds gauges of the outbox by state, read when the metrics are. What
+// cannot be read then is left out.
+func (m *Metrics) WatchOutbox(count func() (map[string]int, error)) {
+	m.registry.MustRegister(&outbox{count, prometheus.NewDesc("usher_outbox", "Messages to customers by state: queued, sending, unknown.", []string{"state"}, nil)})
+}
+
+type outbox struct {
+	count func() (map[string]int, error)
+	desc  *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (o *outbox) Describe(ch chan<- *prometheus.Desc) { ch <- o.desc }
+
+// Collect implements prometheus.Collector.
+func (o *outbox) Collect(ch chan<- prometheus.Metric) {
+	counts, err := o.count()
+	if err != nil {
+		return
+	}
+	for state, n := range counts {
+		ch <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, float64(n), state)
 	}
 }
 
