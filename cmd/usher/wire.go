@@ -53,7 +53,7 @@ func (n *node) wire() (err error) {
 	}
 	n.parts.server, err = api.New(api.Config{
 		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
-		Channels: n.platforms(), Web: n.web(), Accounts: n.parts.accounts, Console: pages,
+		Channels: n.platforms(), Web: n.web(), Accounts: n.parts.accounts, Console: pages, Reports: n.reports(),
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
 	})

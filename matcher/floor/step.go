@@ -189,6 +189,9 @@ func (s *State) fact(kind string, c *usher.Conversation, d usher.ConversationDat
 	d.Channel, d.Kind, d.Tier, d.Intent, d.Language = c.Channel, w.Kind, firstOf(c.Tier, w.Customer.Tier), c.Intent, c.Language
 	d.Queue, d.Status, d.Units, d.Relaxed = c.Queue, c.Status, w.Units, w.Relaxed
 	d.WaitedMS = waited(c, s.tx.now).Milliseconds()
+	if q, ok := s.policy.Queue(c.Queue); ok {
+		d.TargetS = q.TargetS
+	}
 	if w.Assignment != nil {
 		d.Assignment = w.Assignment.ID
 	}
