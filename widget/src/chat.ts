@@ -2,7 +2,7 @@
 
 import "./style.css";
 import { view } from "./view";
-import { language } from "./words";
+import { language, words } from "./words";
 
 const place = document.getElementById("chat");
 if (place) {
@@ -19,6 +19,7 @@ if (place) {
     lang,
     ...(link ? { continue: link } : {}),
   });
+  document.title = words[lang].title;
   place.append(v.root);
   v.chat.start();
   v.focus();

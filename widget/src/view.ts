@@ -105,10 +105,14 @@ export function view(opts: ViewOptions): View {
     else
       switch (conv.state) {
         case "queued": {
+          const e = conv.estimated_wait_s;
+          if (!e) {
+            line = w.noWait;
+            break;
+          }
           const parts = [w.queued];
           if (conv.position) parts.push(w.place(conv.position));
-          const e = conv.estimated_wait_s;
-          parts.push(e ? w.wait(Math.max(1, Math.round(e.p50 / 60)), Math.max(1, Math.round(e.p90 / 60))) : w.noWait);
+          parts.push(w.wait(Math.max(1, Math.round(e.p50 / 60)), Math.max(1, Math.round(e.p90 / 60))));
           line = parts.join(" · ");
           break;
         }
