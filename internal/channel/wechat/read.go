@@ -62,7 +62,7 @@ func (a *Adapter) Read(ch usher.Channel, e usher.InboxEvent) (sender string, in 
 	from := usher.Identity{Kind: "openid", Value: sender, Verified: true, Channel: ch.ID}
 	in = &channel.Inbound{
 		Channel: ch.ID, ExternalID: e.Key, From: from, Identities: []usher.Identity{from}, SentAt: sentAt(f["CreateTime"], e.ReceivedAt),
-		Attributes: map[string]any{"wechat_type": f["MsgType"]},
+		Attributes: map[string]any{"wechat_type": plainWord(f["MsgType"], "unknown")},
 	}
 	if id := f["UnionId"]; id != "" { // only accounts bound to an Open Platform account have it
 		in.Identities = append(in.Identities, usher.Identity{Kind: "unionid", Value: id, Verified: true})

@@ -40,6 +40,7 @@ type Platform struct {
 	now           func() time.Time
 	server        *httptest.Server
 	closing       chan struct{}
+	once          sync.Once
 
 	mu       sync.Mutex
 	tokens   map[string]time.Time // until when each holds
@@ -72,11 +73,13 @@ func New(appID, secret string, now func() time.Time) *Platform {
 	return p
 }
 
-// Close ends the platform.
+// Close ends the platform; whoever calls it then is refused.
 func (p *Platform) Close() {
-	close(p.closing)
-	p.server.CloseClientConnections()
-	p.server.Close()
+	p.once.Do(func() {
+		close(p.closing)
+		p.server.CloseClientConnections()
+		p.server.Close()
+	})
 }
 
 // Wrote says that a user wrote to the account: his window opens, the count begins anew.
