@@ -60,7 +60,7 @@ func (s *Server) decide(ctx context.Context, c *call, wanted usher.OfferState, b
 		return usher.Offer{}, err
 	}
 	if o.State != usher.OfferPending {
-		return decided(o, wanted)
+		return s.decided(ctx, o, wanted)
 	}
 	res, err := s.do(ctx, c, body)
 	if err == nil {
@@ -71,16 +71,21 @@ func (s *Server) decide(ctx context.Context, c *call, wanted usher.OfferState, b
 	}
 	if usher.CodeOf(err) == usher.NotFound || statusOf(usher.CodeOf(err)) == 409 {
 		if o, readErr := s.cfg.Store.OfferByID(ctx, id); readErr == nil && o.State != usher.OfferPending {
-			return decided(o, wanted)
+			return s.decided(ctx, o, wanted)
 		}
 	}
 	return usher.Offer{}, err
 }
 
-// decided answers a wish about an offer that is no longer pending.
-func decided(o usher.Offer, wanted usher.OfferState) (usher.Offer, error) {
+// decided answers a wish about an offer that is no longer pending. Who is late
+// learns which agent has the conversation.
+func (s *Server) decided(ctx context.Context, o usher.Offer, wanted usher.OfferState) (usher.Offer, error) {
 	if o.State == wanted {
 		return o, nil
 	}
-	return usher.Offer{}, o.Refusal()
+	e := o.Refusal()
+	if v, err := s.cfg.Store.ConversationByID(ctx, o.ConversationID); err == nil && v.Status == usher.StatusAssigned && v.AgentID != o.AgentID {
+		e.Details = append(e.Details, usher.Detail{Path: "agent_id", Code: "assigned_to", Message: v.AgentID})
+	}
+	return usher.Offer{}, e
 }
