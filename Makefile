@@ -54,6 +54,14 @@ test: library ## run everything that needs nothing else installed
 race: library ## the tests of the concurrent packages under the race detector
 	USHER_REPLAY=2000 $(GO) test -short -race -timeout 30m -tags $(TAGS) ./matcher/... ./intake/... ./inference/... ./internal/... ./api/... ./catalog/...
 
+.PHONY: widget
+widget: ## build widget/dist from widget/src
+	cd widget && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: widget-test
+widget-test: build ## the chat in the system's Chromium against bin/usher
+	cd widget && npm ci --no-audit --no-fund && USHER_TEST_BINARY=$(abspath $(BIN)) npm test
+
 .PHONY: onewinner
 onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race detector
 	USHER_TEST_ROUNDS=$(ROUNDS) $(GO) test -race -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestOneWinner$$' ./cmd/usher

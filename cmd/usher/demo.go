@@ -48,7 +48,7 @@ func (a *app) demo(ctx context.Context, every time.Duration) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		err := a.serve(ctx, cfg, func(n *node, url string) error {
-			secret, err := demoKey(ctx, n)
+			secret, err := demoKey(ctx, n, "demo", "", usher.ScopeAdmin)
 			if err != nil {
 				return err
 			}
@@ -58,6 +58,9 @@ func (a *app) demo(ctx context.Context, every time.Duration) error {
 			}
 			fmt.Fprintf(a.stdout, "usher ready %s\n", url)
 			a.tellDemo(url, n.admin, secret, accounts)
+			if err := a.demoChat(ctx, n, url); err != nil {
+				return err
+			}
 			clients <- api.NewClient(url, secret)
 			return nil
 		})
@@ -84,20 +87,35 @@ func (a *app) demo(ctx context.Context, every time.Duration) error {
 	return g.Wait()
 }
 
-// demoKey makes this run's admin key; those of earlier runs end.
-func demoKey(ctx context.Context, n *node) (string, error) {
+// demoChat makes this run's publishable key, and says where customers write.
+func (a *app) demoChat(ctx context.Context, n *node, url string) error {
+	secret, err := demoKey(ctx, n, "demo chat", "web", usher.ScopeVisitor)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, `  Be a customer yourself: %[1]s/chat/web, or on a page of your own
+
+    <script src="%[1]s/widget.js" data-key="%[2]s" async></script>
+
+`, url, secret)
+	return nil
+}
+
+// demoKey makes a key of this run; those of earlier runs end.
+func demoKey(ctx context.Context, n *node, name, channel string, scopes ...string) (string, error) {
 	keys, err := n.db.Keys(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read keys: %w", err)
 	}
 	for _, k := range keys {
-		if k.Name == "demo" {
+		if k.Name == name {
 			if err := n.db.DeleteKey(ctx, k.ID); err != nil {
 				return "", fmt.Errorf("delete key of an earlier demo: %w", err)
 			}
 		}
 	}
-	k, secret := api.NewKey("demo", []string{usher.ScopeAdmin}, newID)
+	k, secret := api.NewKey(name, scopes, newID)
+	k.Channel = channel
 	if err := n.db.PutKey(ctx, k); err != nil {
 		return "", fmt.Errorf("make demo key: %w", err)
 	}
