@@ -34,6 +34,7 @@ function whyAgent(d: Decision, who: string, name: (agent: string) => string): st
     case "transfer":
       return t.transfer(who);
   }
+  if (d.reason === "sticky") return t.sticky(who);
   if (n === 1) return t.only(who);
   switch (d.reason) {
     case "rotation":
@@ -42,8 +43,6 @@ function whyAgent(d: Decision, who: string, name: (agent: string) => string): st
       return t.leastLoaded(who, n);
     case "longest_idle":
       return t.longestIdle(who, n);
-    case "sticky":
-      return t.sticky(who);
     case "senior":
       return t.senior(who, n);
   }
