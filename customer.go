@@ -129,6 +129,7 @@ type Value struct {
 type Customer struct {
 	ID         string         `json:"id"`
 	Name       string         `json:"name"`
+	Names      []string       `json:"names,omitempty"` // other names under which messages came from his mailbox
 	Identities []Identity     `json:"identities"`
 	Manual     *TierEntry     `json:"manual,omitempty"`
 	CRMTier    string         `json:"crm_tier,omitempty"`

@@ -380,7 +380,7 @@ func (m Message) redacted() Message {
 }
 
 func (c Customer) redacted() Customer {
-	c.Name, c.Identities = "", nil
+	c.Name, c.Names, c.Identities = "", nil, nil
 	return c
 }
 

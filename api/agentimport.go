@@ -17,16 +17,18 @@ import (
 
 // importAnswer reports every row; rows count from 1, a CSV header not counted.
 type importAnswer struct {
-	Created int         `json:"created"`
-	Updated int         `json:"updated"`
-	Failed  int         `json:"failed"`
-	Rows    []importRow `json:"rows"`
+	Created   int         `json:"created"`
+	Updated   int         `json:"updated"`
+	Unchanged int         `json:"unchanged,omitempty"` // customers only
+	Failed    int         `json:"failed"`
+	DryRun    bool        `json:"dry_run,omitempty"` // nothing was stored
+	Rows      []importRow `json:"rows"`
 }
 
 type importRow struct {
 	Row    int         `json:"row"`
 	ID     string      `json:"id,omitempty"`
-	Status string      `json:"status"` // created | updated | failed
+	Status string      `json:"status"` // created | updated | unchanged | failed
 	Error  *rowFailure `json:"error,omitempty"`
 }
 

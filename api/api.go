@@ -34,6 +34,7 @@ type Config struct {
 	Channels     *Channels    // connects channels to platforms; nil = none is
 	Catalog      Catalog      // fills an agent's vectors; nil leaves them to its loop
 	Reports      Reports      // nil: reports are unavailable
+	People       People       // nil: persons, imports and tier lists are unavailable
 	Web          *Web         // the web chat and the App; nil = their calls are unavailable
 
 	Accounts Accounts // of the console; nil = nobody signs in

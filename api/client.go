@@ -38,6 +38,11 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return c.do(ctx, method, path, "application/json", in, out)
 }
 
+// Send is Do with a body of another media type.
+func (c *Client) Send(ctx context.Context, method, path, mediaType string, body []byte, out any) error {
+	return c.do(ctx, method, path, mediaType, body, out)
+}
+
 func (c *Client) do(ctx context.Context, method, path, mediaType string, in, out any) error {
 	var body io.Reader
 	switch v := in.(type) {

@@ -23,6 +23,7 @@ type customerView struct {
 	Tags          []string         `json:"tags"`
 	Language      string           `json:"language,omitempty"`
 	Anonymous     bool             `json:"anonymous,omitempty"`
+	Linked        []string         `json:"linked,omitempty"` // other customers of the same person
 	CreatedAt     time.Time        `json:"created_at"`
 	Version       int              `json:"version"`
 }
@@ -30,9 +31,21 @@ type customerView struct {
 func showCustomer(v usher.Customer, now time.Time) customerView {
 	facts := v.FactsAt(now)
 	out := customerView{
-		ID: v.ID, Name: v.Name, Identities: list(v.Identities), Tier: facts.Tier, TierSource: facts.TierSource,
+		ID: v.ID, Name: v.Name, Tier: facts.Tier, TierSource: facts.TierSource,
 		TierReason: facts.TierReason, Value: v.Value, Attributes: object(v.Attributes), Tags: list(v.Tags),
 		Language: v.Language, Anonymous: v.Anonymous, CreatedAt: v.CreatedAt, Version: v.Version,
+	}
+	out.Identities = make([]usher.Identity, len(v.Identities))
+	for i, id := range v.Identities {
+		id.Level = id.Grade()
+		out.Identities[i] = id
+	}
+	if v.Person != nil {
+		for _, id := range v.Person.Customers {
+			if id != v.ID {
+				out.Linked = append(out.Linked, id)
+			}
+		}
 	}
 	if !facts.TierUntil.IsZero() {
 		out.TierExpiresAt = &facts.TierUntil
@@ -66,6 +79,7 @@ type customerRequest struct {
 	TierExpiresAt any `json:"tier_expires_at"`
 	Value         any `json:"value"`
 	Anonymous     any `json:"anonymous"`
+	Linked        any `json:"linked"`
 	CreatedAt     any `json:"created_at"`
 	Version       any `json:"version"`
 }
@@ -73,6 +87,9 @@ type customerRequest struct {
 func (s *Server) getCustomer(ctx context.Context, c *call) (customerView, error) {
 	v, err := s.cfg.Store.CustomerByID(ctx, c.param("id"))
 	if err != nil {
+		return customerView{}, err
+	}
+	if v, err = s.whole(ctx, v); err != nil {
 		return customerView{}, err
 	}
 	return s.answerCustomer(c, v), nil
@@ -187,23 +204,7 @@ type tierRequest struct {
 
 // setTier enters a customer by hand; reason and expiry are required.
 func (s *Server) setTier(ctx context.Context, c *call, req tierRequest) (customerView, error) {
-	now := s.cfg.Now().UTC()
-	var f faults
-	if req.Tier == "" {
-		f.add("tier", "required", "tier is required")
-	} else {
-		s.checkTier(req.Tier, &f)
-	}
-	if blank(req.Reason) {
-		f.add("reason", "required", "reason is required")
-	}
-	switch {
-	case req.ExpiresAt == nil:
-		f.add("expires_at", "required", "expires_at is required")
-	case !req.ExpiresAt.After(now):
-		f.add("expires_at", "out_of_range", "expires_at must lie in the future")
-	}
-	if err := f.err(); err != nil {
+	if err := s.checkEntry(&req); err != nil {
 		return customerView{}, err
 	}
 	old, err := s.cfg.Store.CustomerByID(ctx, c.param("id"))
@@ -222,31 +223,21 @@ func (s *Server) setTier(ctx context.Context, c *call, req tierRequest) (custome
 	return s.answerCustomer(c, v), nil
 }
 
-// timelineItem is one thing that happened with a customer.
-type timelineItem struct {
-	Type         string           `json:"type"` // conversation
-	At           time.Time        `json:"at"`
-	Conversation conversationView `json:"conversation"`
-}
-
-// timeline lists a customer's conversations, newest first.
-func (s *Server) timeline(ctx context.Context, c *call) (page[timelineItem], error) {
+func (s *Server) checkEntry(req *tierRequest) error {
 	var f faults
-	p := c.pageOf(&f)
-	if err := f.err(); err != nil {
-		return page[timelineItem]{}, err
+	if req.Tier == "" {
+		f.add("tier", "required", "tier is required")
+	} else {
+		s.checkTier(req.Tier, &f)
 	}
-	v, err := s.cfg.Store.CustomerByID(ctx, c.param("id"))
-	if err != nil {
-		return page[timelineItem]{}, err
+	if blank(req.Reason) {
+		f.add("reason", "required", "reason is required")
 	}
-	rows, next, err := s.cfg.Store.Conversations(ctx, usher.ConversationFilter{CustomerID: v.ID, Page: p})
-	if err != nil {
-		return page[timelineItem]{}, err
+	switch {
+	case req.ExpiresAt == nil:
+		f.add("expires_at", "required", "expires_at is required")
+	case !req.ExpiresAt.After(s.cfg.Now()):
+		f.add("expires_at", "out_of_range", "expires_at must lie in the future")
 	}
-	items := make([]timelineItem, len(rows))
-	for i, conv := range rows {
-		items[i] = timelineItem{Type: "conversation", At: conv.OpenedAt, Conversation: s.viewOf(c, conv)}
-	}
-	return paged(items, next), nil
+	return f.err()
 }

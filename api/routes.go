@@ -166,6 +166,18 @@ func (s *Server) routes() []route {
 			query: withPaging(reportFilters("metric", "part", "group_by", "group")...),
 		},
 
+		// people
+		{method: "POST", path: "/v1/customers/import", scopes: manual, once: true, query: []string{"dry_run"}, do: handle(s.importCustomers)},
+		{method: "DELETE", path: "/v1/customers/:id/tier", scopes: manual, do: read(s.clearTier)},
+		{method: "GET", path: "/v1/customers/:id/links", scopes: readers, do: read(s.listLinks)},
+		{method: "POST", path: "/v1/customers/:id/merge", scopes: manual, do: handle(s.mergeCustomer)},
+		{method: "POST", path: "/v1/customers/:id/unmerge", scopes: manual, do: handle(s.unmergeCustomer)},
+		{method: "GET", path: "/v1/customers/:id/suggestions", scopes: readers, query: []string{"state"}, do: read(s.listSuggestions)},
+		{method: "POST", path: "/v1/customers/:id/suggestions/:suggestion", scopes: desk, do: handle(s.decideSuggestion)},
+		{method: "GET", path: "/v1/tiers/proposals", scopes: manual, query: paging, do: read(s.listProposals)},
+		{method: "GET", path: "/v1/tiers/:tier/customers", scopes: []string{supervisor, reports}, query: paging, do: read(s.listTier)},
+		{method: "POST", path: "/v1/tiers/:tier/customers", scopes: manual, once: true, do: handle(s.enterTier)},
+
 		// platforms
 		{method: "GET", path: "/channels/:id", remote: true, do: read(s.callback)},
 		{method: "POST", path: "/channels/:id", remote: true, do: read(s.callback)},

@@ -166,8 +166,8 @@ func (d *Desk) checkTier(f *faults, name string) {
 	f.add("tier", faultValue, "tier is one of %s", strings.Join(names, ", "))
 }
 
-// free reports an identity that another customer owns, and whether others have
-// proven a key that the change proves: these may be one person.
+// free reports an account key that another customer owns, and whether others have
+// a phone number or an address that the change names: these may be one person.
 func (d *Desk) free(ctx context.Context, change *CustomerChange) (settle bool, err error) {
 	others, err := d.cfg.Reader.CustomersByIdentity(ctx, change.Identities)
 	if err != nil {
@@ -178,7 +178,7 @@ func (d *Desk) free(ctx context.Context, change *CustomerChange) (settle bool, e
 		if !slices.ContainsFunc(others, func(o usher.Customer) bool { return held(&o, id) != nil }) {
 			continue
 		}
-		if !id.Shared() || !id.Proven() {
+		if !id.Shared() {
 			return false, usher.Errorf(usher.Conflict, "another customer has this identity").At(fmt.Sprintf("identities[%d]", i))
 		}
 		settle = true
@@ -286,6 +286,36 @@ func (d *Desk) SetTier(ctx context.Context, by usher.Principal, customerID strin
 	c.Version++
 	if err := d.put(ctx, by, c, was); err != nil {
 		return usher.Customer{}, err
+	}
+	return d.Whole(ctx, c)
+}
+
+// ClearTier takes a customer off the list on which he was entered by hand: the
+// next source of his tier counts at once. Without an entry nothing changes.
+func (d *Desk) ClearTier(ctx context.Context, by usher.Principal, customerID string) (usher.Customer, error) {
+	h := d.locks.hold()
+	defer h.release()
+	if err := h.add(ctx, customerKey(customerID)); err != nil {
+		return usher.Customer{}, err
+	}
+	c, err := d.cfg.Reader.CustomerByID(ctx, customerID)
+	if err != nil {
+		return usher.Customer{}, err
+	}
+	if c.Manual != nil {
+		linked, err := d.linked(ctx, c.ID)
+		if err != nil {
+			return usher.Customer{}, err
+		}
+		was, err := d.tierNow(ctx, c, linked, d.cfg.Now().UTC())
+		if err != nil {
+			return usher.Customer{}, err
+		}
+		c.Manual = nil
+		c.Version++
+		if err := d.put(ctx, by, c, was); err != nil {
+			return usher.Customer{}, err
+		}
 	}
 	return d.Whole(ctx, c)
 }

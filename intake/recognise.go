@@ -23,6 +23,9 @@ const (
 // seenAgain is how old the last sight of an identity gets before it is written anew.
 const seenAgain = 24 * time.Hour
 
+// maxNames is how many other names of a mailbox are kept.
+const maxNames = 5
+
 // person is the customer of a message as he is to be stored.
 type person struct {
 	customer usher.Customer
@@ -84,6 +87,11 @@ func (d *Desk) recognise(ctx context.Context, req *Request) (person, error) {
 		c.Anonymous, p.changed = false, true
 	}
 	if r.Name != "" && r.Name != c.Name {
+		mailbox := slices.ContainsFunc(c.Identities, func(id usher.Identity) bool { return id.Kind == kindAddress || id.Kind == kindClaimedAddress })
+		if mailbox && identity.Differ(c.Name, r.Name) && len(c.Names) < maxNames { // several people write from it
+			c.Names = append(slices.Clone(c.Names), c.Name)
+			p.settle = true
+		}
 		c.Name, p.changed = r.Name, true
 	}
 	before := c.Attributes

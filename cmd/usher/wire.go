@@ -35,6 +35,7 @@ type parts struct {
 func (n *node) wire() (err error) {
 	reads := understander{n.engine, n.metrics}
 	n.parts.desk, err = intake.New(intake.Config{
+		Region: region(n.cfg.Language), Tiers: tierBounds(n.engine.Status().Value),
 		Reader: n.db, Models: intakeModels{reads}, Door: n.dispatcher, Value: n.engine,
 		Rules: func() intake.Rules { return n.dispatcher.Policy() },
 		NewID: newID, Now: time.Now, Log: n.log,
@@ -52,7 +53,8 @@ func (n *node) wire() (err error) {
 		return fmt.Errorf("make console: %w", err)
 	}
 	n.parts.server, err = api.New(api.Config{
-		Desk: desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
+		People: people{n.parts.desk, n.db},
+		Desk:   desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
 		Channels: n.platforms(), Web: n.web(), Accounts: n.parts.accounts, Console: pages, Reports: n.reports(),
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,

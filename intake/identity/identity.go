@@ -108,33 +108,50 @@ func Role(email string) bool {
 // Differ reports whether two names are those of two people: both say one, in the
 // same script, and neither is the other shortened, misspelt by a letter or with
 // an initial. 王总 may be 王伟; Mary Smith is not John Smith.
-func Differ(a, b string) bool {
+func Differ(a, b string) bool { return compare(a, b) == apart }
+
+// Vague reports whether two names may be one only because a part is missing:
+// S. Taylor is Sarah or Simon.
+func Vague(a, b string) bool { return compare(a, b) == vague }
+
+// How two names compare.
+const (
+	alike = iota
+	vague
+	apart
+)
+
+func compare(a, b string) int {
 	x, y := words(a), words(b)
 	if len(x) == 0 || len(y) == 0 || han(x) != han(y) {
-		return false
+		return alike
 	}
 	if han(x) {
 		p, q := strings.Join(x, ""), strings.Join(y, "")
-		return !strings.Contains(p, q) && !strings.Contains(q, p)
+		switch {
+		case p == q:
+			return alike
+		case strings.Contains(p, q) || strings.Contains(q, p):
+			return vague
+		default:
+			return apart
+		}
 	}
 	if len(x) > len(y) {
 		x, y = y, x
 	}
+	worst := alike
 	for _, w := range x {
-		if !anyAlike(w, y) {
-			return true
+		best := apart
+		for _, v := range y {
+			best = min(best, word(w, v))
 		}
+		worst = max(worst, best)
 	}
-	return false
-}
-
-func anyAlike(w string, list []string) bool {
-	for _, v := range list {
-		if alike(w, v) {
-			return true
-		}
+	if worst == alike && len(x) == 1 && len(y) > 1 && x[0] == y[len(y)-1] && x[0] != y[0] {
+		return vague // the surname alone
 	}
-	return false
+	return worst
 }
 
 // words are the parts of a name without titles and marks, in lower case.
@@ -168,28 +185,37 @@ func han(words []string) bool {
 	return false
 }
 
-// alike reports whether two words may be one: equal, an initial of the other, or
-// one slip apart: two letters exchanged, one too many or too few (from four
-// letters on), or another one (from six on: Mary is not Mark).
-func alike(a, b string) bool {
+// word compares two parts of a name: alike when equal or one slip apart, which is
+// two letters exchanged, one too many or too few (from four letters on), or
+// another one (from six on: Mary is not Mark); vague when one is the other's
+// initial.
+func word(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	if len(x) > len(y) {
 		x, y = y, x
 	}
-	if a == b || len(x) == 1 && x[0] == y[0] {
-		return true
-	}
-	if len(x) < 4 || len(y)-len(x) > 1 {
-		return false
+	switch {
+	case a == b:
+		return alike
+	case len(x) == 1 && x[0] == y[0]:
+		return vague
+	case len(x) < 4 || len(y)-len(x) > 1:
+		return apart
 	}
 	i := 0
 	for i < len(x) && x[i] == y[i] {
 		i++
 	}
 	rest := func(s []rune, from int) string { return string(s[min(from, len(s)):]) }
+	slip := false
 	if len(x) < len(y) {
-		return rest(x, i) == rest(y, i+1)
+		slip = rest(x, i) == rest(y, i+1)
+	} else {
+		slip = len(x) >= 6 && rest(x, i+1) == rest(y, i+1) ||
+			i+1 < len(x) && x[i] == y[i+1] && x[i+1] == y[i] && rest(x, i+2) == rest(y, i+2)
 	}
-	return len(x) >= 6 && rest(x, i+1) == rest(y, i+1) ||
-		i+1 < len(x) && x[i] == y[i+1] && x[i+1] == y[i] && rest(x, i+2) == rest(y, i+2)
+	if slip {
+		return alike
+	}
+	return apart
 }

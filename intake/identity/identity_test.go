@@ -72,8 +72,24 @@ func TestDiffer(t *testing.T) {
 		if got := identity.Differ(c.a, c.b); got != c.want {
 			t.Errorf("%q and %q: %t", c.a, c.b, got)
 		}
-		if identity.Differ(c.a, c.b) != identity.Differ(c.b, c.a) {
+		if identity.Differ(c.a, c.b) != identity.Differ(c.b, c.a) || identity.Vague(c.a, c.b) != identity.Vague(c.b, c.a) {
 			t.Errorf("%q and %q: it matters who is first", c.a, c.b)
+		}
+	}
+}
+
+func TestVague(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"S. Taylor", "Sarah Taylor", true}, {"Taylor", "Sarah Taylor", true}, {"Sarah", "Sarah Taylor", false},
+		{"S. Taylor", "S. Taylor", false}, {"Sarah Taylor", "Sarah Taylor", false}, {"S. Taylor", "Mary Taylor", false},
+		{"王总", "王伟", true}, {"王伟先生", "王伟", false}, {"", "王伟", false},
+	} {
+		if got := identity.Vague(c.a, c.b); got != c.want {
+			t.Errorf("%q and %q: %t", c.a, c.b, got)
 		}
 	}
 }

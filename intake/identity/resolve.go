@@ -28,9 +28,10 @@ const (
 	Contradiction = "contradiction" // the two would be one person and differ
 	Stale         = "stale"         // a phone number was not seen for 90 days
 	RoleMailbox   = "role_mailbox"
-	Several       = "several" // too many customers prove the key
-	Apart         = "apart"   // a person has separated them
-	Owned         = "owned"   // an account key of one was sent for the other
+	Several       = "several"   // too many customers prove the key
+	Ambiguous     = "ambiguous" // their names may be one, or not: S. Taylor
+	Apart         = "apart"     // a person has separated them
+	Owned         = "owned"     // an account key of one was sent for the other
 	Recycled      = "recycled"
 )
 
@@ -165,6 +166,7 @@ func (g *group) add(c *usher.Customer) {
 	if c.Name != "" {
 		g.names = append(g.names, c.Name)
 	}
+	g.names = append(g.names, c.Names...)
 	for _, id := range c.Identities {
 		if !id.Live() {
 			continue
@@ -207,6 +209,14 @@ func (g *group) apart(o *group) bool {
 	}
 	return slices.ContainsFunc(g.names, func(a string) bool {
 		return slices.ContainsFunc(o.names, func(b string) bool { return Differ(a, b) })
+	})
+}
+
+// vague reports whether nothing but parts of names tells the groups apart, or says
+// that they are one.
+func (g *group) vague(o *group) bool {
+	return slices.ContainsFunc(g.names, func(a string) bool {
+		return slices.ContainsFunc(o.names, func(b string) bool { return Vague(a, b) })
 	})
 }
 
@@ -273,6 +283,9 @@ func (s *settlement) disputed(p *proof) string {
 		return Several
 	}
 	for i, a := range p.holders {
+		if len(p.holders) > 1 && s.groups[a].apart(&s.groups[a]) {
+			return Shared // people with different names write by it
+		}
 		for _, b := range p.holders[i+1:] {
 			g, o := &s.groups[a], &s.groups[b]
 			if g.apart(o) || p.key.Kind == "phone" && disjoint(g.emails, o.emails) || p.key.Kind == "email" && disjoint(g.phones, o.phones) {
@@ -334,10 +347,7 @@ func (s *settlement) connect() {
 		}
 		for i, b := range p.holders {
 			for _, a := range p.holders[:i] {
-				if u.root(a) == u.root(b) {
-					break
-				}
-				if s.separated(u, a, b) {
+				if u.root(a) == u.root(b) || s.separated(u, a, b) || p.key.Kind != "unionid" && s.groups[a].vague(&s.groups[b]) {
 					continue
 				}
 				x, y := s.holder(a, p.key), s.holder(b, p.key)
@@ -346,7 +356,6 @@ func (s *settlement) connect() {
 					Evidence: usher.Evidence{Kind: p.key.Kind, Value: p.key.Value, Level: s.level(x, y, p.key)},
 				})
 				u.join(a, b)
-				break
 			}
 		}
 	}
@@ -431,7 +440,7 @@ func (s *settlement) suggest(u union, p *proof) {
 			if len(s.plan.Suggest) >= maxSuggestions {
 				return
 			}
-			if a == b || u.root(a) == u.root(b) || disjoint(s.groups[a].subs, s.groups[b].subs) || s.separated(u, a, b) {
+			if u.root(a) == u.root(b) || disjoint(s.groups[a].subs, s.groups[b].subs) || s.separated(u, a, b) {
 				continue
 			}
 			x, y := s.holder(a, p.key), s.holder(b, p.key)
@@ -444,7 +453,7 @@ func (s *settlement) suggest(u union, p *proof) {
 			case slices.Contains(p.idle, a) || slices.Contains(p.idle, b):
 				why = Stale
 			default:
-				why = Apart
+				why = Ambiguous
 			}
 			s.ask(usher.Suggestion{
 				A: min(x, y), B: max(x, y), Why: why, State: "open", At: s.now,

@@ -231,7 +231,7 @@ func (b *batch) customers(cs []usher.Change) error {
 	for i := range changed {
 		for _, id := range changed[i].Identities {
 			b.add(`INSERT INTO identities (kind, value, customer_id, shared, valid_to) VALUES (?, ?, ?, ?, ?)`,
-				id.Kind, id.Value, changed[i].ID, truth(id.Shared() && id.Proven()), nanos(id.ValidTo))
+				id.Kind, id.Value, changed[i].ID, truth(id.Shared()), nanos(id.ValidTo))
 		}
 	}
 	return nil
@@ -309,10 +309,10 @@ func (b *batch) work(cs []usher.Change) error {
 		if err != nil {
 			return err
 		}
+		// A message that was asked for again is not sent again.
 		b.add(`INSERT INTO outbox (id, conversation_id, channel, state, next_at, attempt, parts, late, doc)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce((SELECT author <> 'agent' FROM messages WHERE id = ?1), 0), ?8)
-			ON CONFLICT (id) DO UPDATE SET state = excluded.state, next_at = excluded.next_at, attempt = excluded.attempt,
-			parts = excluded.parts, doc = excluded.doc`,
+			ON CONFLICT (id) DO NOTHING`,
 			o.ID, o.ConversationID, o.Channel, o.State, nanos(o.NextAt), o.Attempt, o.Parts, doc)
 	}
 	for i := range cs {

@@ -399,7 +399,7 @@ func testAlarms(t *testing.T, s *store) {
 		c.Messages = []usher.Message{m}
 		c.Offers = []usher.Offer{offer("o1", "conv_1", usher.OfferPending, Start)}
 		c.Assignments = []usher.Assignment{{ID: "as1", ConversationID: "conv_1", AgentID: "anna", StartedAt: Start}}
-		c.Customers = []usher.Customer{customer("ada", usher.Identity{Kind: "email", Value: "ada@example.com"})}
+		c.Customers = []usher.Customer{customer("ada", usher.Identity{Kind: "openid", Value: "ada"})}
 	})
 	for name, fill := range map[string]func(c *usher.Change){
 		"external id twice": func(c *usher.Change) {
@@ -412,7 +412,7 @@ func testAlarms(t *testing.T, s *store) {
 			c.Assignments = []usher.Assignment{{ID: "as2", ConversationID: "conv_1", AgentID: "tom", StartedAt: Start}}
 		},
 		"identity of another": func(c *usher.Change) {
-			c.Customers = []usher.Customer{customer("eve", usher.Identity{Kind: "email", Value: "ada@example.com"})}
+			c.Customers = []usher.Customer{customer("eve", usher.Identity{Kind: "openid", Value: "ada"})}
 		},
 		"negative units": func(c *usher.Change) {
 			c.States = []usher.AgentState{{AgentID: "anna", Presence: usher.PresenceOnline, UsedUnits: -1, ReservedUnits: -1}}

@@ -198,11 +198,17 @@ func (s *State) putCustomer(b usher.CustomerPut) *usher.Error {
 
 // customerIs tells the customer's conversations what now holds of him.
 func (s *State) customerIs(facts usher.CustomerFacts) {
-	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; c.CustomerID == facts.ID {
-			c.Work.Customer = facts
-			s.reconsider(c)
+	var own []string
+	for id, c := range s.convs {
+		if c.CustomerID == facts.ID {
+			own = append(own, id)
 		}
+	}
+	slices.Sort(own) // in one order, whatever the map's
+	for _, id := range own {
+		c := s.convs[id]
+		c.Work.Customer = facts
+		s.reconsider(c)
 	}
 }
 

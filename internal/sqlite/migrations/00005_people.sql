@@ -1,6 +1,5 @@
--- Who is one person. An identity that is proven and may be several customers'
--- (shared = 1: phone, email, unionid) can stand with each of them; every other
--- key has one owner while it is live.
+-- Who is one person. A shared key (phone, email, unionid) can stand with several
+-- customers; every other has one owner while it is live.
 
 -- +goose Up
 ALTER TABLE identities RENAME TO identities_once;
@@ -12,7 +11,7 @@ CREATE TABLE identities (
     valid_to    INTEGER NOT NULL, -- 0 = still his
     PRIMARY KEY (kind, value, customer_id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO identities (kind, value, customer_id, shared, valid_to) SELECT kind, value, customer_id, 0, 0 FROM identities_once;
+INSERT INTO identities (kind, value, customer_id, shared, valid_to) SELECT kind, value, customer_id, kind IN ('phone', 'email', 'unionid'), 0 FROM identities_once;
 DROP TABLE identities_once;
 CREATE UNIQUE INDEX identities_owner ON identities (kind, value) WHERE shared = 0 AND valid_to = 0;
 CREATE INDEX identities_customer ON identities (customer_id);
