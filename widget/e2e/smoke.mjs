@@ -160,7 +160,7 @@ test("Enter that ends a composition does not send", async () => {
 
 test("the button on another site: its origin alone, keyboard, offline and back", async () => {
   let html = "";
-  site = createServer((req, res) => res.setHeader("Content-Type", "text/html; charset=utf-8").end(req.url === "/" ? html : ""));
+  site = createServer((req, res) => res.setHeader("Content-Type", "text/html; charset=utf-8").end(req.url.startsWith("/favicon") ? "" : html.replace('data-lang="en"', req.url.endsWith("?zh") ? 'data-lang="zh"' : 'data-lang="en"')));
   await new Promise((done) => site.listen(0, "127.0.0.1", done));
   const origin = `http://127.0.0.1:${site.address().port}`;
   const pk = (await api("POST", "/v1/keys", { name: "shop", scopes: ["visitor"], channel: "web", origins: [origin] })).secret;
@@ -198,6 +198,71 @@ test("the button on another site: its origin alone, keyboard, offline and back",
   await other.context.close();
 });
 
+test("choices are buttons, and say which one it was", async () => {
+  const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 390, height: 844 } });
+  const page = await context.newPage();
+  const conversation = {
+    id: "conv_1", state: "clarifying", opened_at: "2026-03-02T09:00:00Z", estimated_wait_s: null, agent: null, invitation: null,
+    choices: [{ id: "refund", label: "退款", text: "" }, { id: "human", label: "转人工", text: "" }],
+  };
+  const message = (id, author, text, more) => ({ id, conversation_id: "conv_1", author, text, attachments: [], at: "2026-03-02T09:00:00Z", ...more });
+  const posted = [];
+  await page.route("**/v1/web/**", async (route) => {
+    const call = route.request();
+    const path = new URL(call.url()).pathname;
+    if (path.endsWith("/session"))
+      return route.fulfill({ json: { session: "uvs_x", known: false, resumed: false, expires_at: "2027-01-01T00:00:00Z", channel: { id: "web", name: "Web" }, conversation, last_event_id: "1-0" } });
+    if (path.endsWith("/events"))
+      return route.fulfill({ contentType: "text/event-stream", body: `id: 1-0\nevent: ready\ndata: ${JSON.stringify({ conversation, reset: false })}\n\n` });
+    if (call.method() === "POST") {
+      posted.push(call.postDataJSON());
+      return route.fulfill({ status: 201, json: { message: message("m3", "customer", posted[0].text, { client_msg_id: posted[0].client_msg_id }), conversation: { ...conversation, choices: [] } } });
+    }
+    return route.fulfill({ json: { data: [message("m1", "customer", "钱的事"), message("m2", "bot", "您想办理哪一项？")], more: false, conversation, last_event_id: "1-0" } });
+  });
+  await page.goto(`${base}/chat/web`);
+  await page.getByRole("button", { name: "退款" }).waitFor();
+  await shoot(page, "choices");
+  await page.getByRole("button", { name: "退款" }).click();
+  await until("posted", () => posted.length === 1);
+  assert.deepEqual([posted[0].text, posted[0].choice], ["退款", "refund"]);
+  await context.close();
+});
+
+test("a link goes on with the conversation, once", async () => {
+  await api("PUT", "/v1/agents/lina/presence", { presence: "offline" });
+  await api("PUT", "/v1/channels/wx", { kind: "wechat", name: "微信" });
+  const now = await fetch(`${base}/v1/policy`, { headers: { Authorization: `Bearer ${key}` } });
+  const doc = (await now.json()).document;
+  doc.overflow = [{ channel: "wechat", when: "nobody_online", do: "invite", to: "web" }];
+  const put = (method, path, body, tag) =>
+    fetch(base + path, { method, headers: { Authorization: `Bearer ${key}`, "If-Match": tag }, body: JSON.stringify(body) });
+  const draft = await put("PUT", "/v1/policy/draft", doc, now.headers.get("ETag"));
+  assert.ok(draft.ok, await draft.text());
+  const published = await put("POST", "/v1/policy/publish", { note: "invite" }, draft.headers.get("ETag"));
+  assert.ok(published.ok, await published.text());
+  const first = await api("POST", "/v1/messages", { channel: "wx", text: "水壶坏了，型号 K7", customer: { identities: [{ kind: "openid", value: "o-1", verified: true, channel: "wx" }] } });
+  const url = await until("an invitation", async () => (await api("GET", `/v1/conversations/${first.conversation.id}`)).routing.invitation?.url);
+  assert.ok(url.startsWith(`${base}/chat/web#continue=`), url);
+  const { context, page, errors } = await visit({}, url);
+  await until("moved", async () => (await page.locator(".notice").textContent()) === "已接续您之前的对话，不用重复说明。");
+  assert.ok(!page.url().includes("continue"), "the link stays in the address");
+  await say(page, "我在网页上了");
+  await until("taken", async () => (await said(page)).includes("我在网页上了") && (await page.locator(".waiting").count()) === 0);
+  assert.ok(!(await said(page)).includes("水壶坏了，型号 K7"), "what was written before is shown");
+  assert.equal((await api("GET", `/v1/conversations/${first.conversation.id}`)).channel, "web");
+  await shoot(page, "moved");
+  await page.reload();
+  await until("still there", async () => (await said(page)).includes("我在网页上了"));
+  assert.deepEqual(errors, []);
+  await context.close();
+  const again = await visit({}, url);
+  await until("used", async () => /已经用过或已过期/.test(await again.page.locator(".notice").textContent()));
+  assert.deepEqual(await said(again.page), []);
+  await shoot(again.page, "used");
+  await again.context.close();
+});
+
 test("how it looks", { skip: !shots }, async () => {
   await api("PUT", "/v1/agents/lina/presence", { presence: "offline" });
   for (const [lang, locale] of [["zh", "zh-CN"], ["en", "en-GB"]])
@@ -210,6 +275,11 @@ test("how it looks", { skip: !shots }, async () => {
         await say(page, lang === "zh" ? "麻烦尽快看一下" : "Could you have a look?\nThanks!");
         await until("both", async () => (await page.locator(".waiting").count()) === 0 && (await said(page)).length === 2);
         await shoot(page, `page-${lang}-${colorScheme}-${width}`);
+        await page.goto(site.address() ? `http://127.0.0.1:${site.address().port}/?${lang}` : "about:blank");
+        await page.locator(".launch").click();
+        await say(page, lang === "zh" ? "发货到哪里了？" : "Where is my parcel?");
+        await until("sent", async () => (await page.locator(".waiting").count()) === 0 && (await said(page)).length === 1);
+        await shoot(page, `widget-${lang}-${colorScheme}-${width}`);
         await context.close();
       }
 });

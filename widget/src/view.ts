@@ -200,8 +200,6 @@ export function view(opts: ViewOptions): View {
           }),
         );
       }
-    const url = conv?.invitation?.url;
-    if (url && /^https?:/.test(url)) items.push(el("a", { class: "choice", href: url, target: "_blank", rel: "noopener", text: conv?.invitation?.text || w.goOn }));
     if (conv?.state === "closed") {
       const id = conv.id;
       if (chat.rated === id) items.push(el("p", { text: w.rated }));
