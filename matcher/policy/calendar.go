@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"usher"
@@ -29,17 +28,7 @@ type calendar struct {
 	dates  map[int][]span
 	last   int // the latest date of dates
 	weekly bool
-	always bool // open at every moment
-
-	// known is the last stretch without a change that was worked out. It only
-	// saves work: what it answers is what would be computed.
-	known atomic.Pointer[stretch]
-}
-
-// stretch is a time in which a calendar does not change; it changes at until.
-type stretch struct {
-	from, until time.Time
-	open        bool
+	full   bool // every day is open from midnight to midnight
 }
 
 // newCalendar compiles a calendar whose ranges and dates can be read.
@@ -59,7 +48,7 @@ func newCalendar(c *usher.Calendar, zone *time.Location) *calendar {
 		date := dateOf(t)
 		k.dates[date], k.last = spansOf(e.Hours), max(k.last, date)
 	}
-	k.always = full && len(k.dates) == 0
+	k.full = full
 	return k
 }
 
@@ -126,18 +115,9 @@ func (k *calendar) never() bool {
 // open answers for now and tells when the answer changes next; zero = not within
 // the horizon.
 func (k *calendar) open(now time.Time) (bool, time.Time) {
-	if k.always {
-		return true, time.Time{}
-	}
-	if s := k.known.Load(); s != nil && !now.Before(s.from) && now.Before(s.until) && s.until.Sub(now) <= horizon*24*time.Hour {
-		return s.open, s.until
-	}
 	open, change := k.look(now)
 	if change.Sub(now) > horizon*24*time.Hour {
 		change = time.Time{}
-	}
-	if !change.IsZero() {
-		k.known.Store(&stretch{from: now, until: change, open: open})
 	}
 	return open, change
 }
@@ -150,8 +130,11 @@ func (k *calendar) look(now time.Time) (open bool, change time.Time) {
 	var until time.Time
 	for range horizon + 3 {
 		date := dateOf(day)
-		if !k.weekly && date > k.last {
-			break
+		switch {
+		case !k.weekly && date > k.last:
+			return open, until
+		case k.full && date > k.last && open && !k.moment(day, 0).After(until):
+			return true, time.Time{} // for ever
 		}
 		spans, ok := k.dates[date]
 		if !ok {
@@ -273,7 +256,7 @@ func nearestZone(name string) string {
 	if s := nearest(name, zones); s != "" {
 		return s
 	}
-	return of[nearest(asked[strings.LastIndexByte(asked, '/')+1:], append(cities, "beijing"))]
+	return of[nearest(asked[strings.LastIndexByte(asked, '/')+1:], slices.Concat(cities, []string{"beijing"}))]
 }
 
 func (v *validator) date(path, s string, seen map[string]bool) {

@@ -36,6 +36,9 @@ const teams = `
 {"name":"round the clock","days":{"mon":[{"from":"00:00","to":"24:00"}],"tue":[{"from":"00:00","to":"24:00"}],
    "wed":[{"from":"00:00","to":"24:00"}],"thu":[{"from":"00:00","to":"24:00"}],"fri":[{"from":"00:00","to":"24:00"}],
    "sat":[{"from":"00:00","to":"24:00"}],"sun":[{"from":"00:00","to":"24:00"}]}},
+{"name":"but for one day","days":{"mon":[{"from":"00:00","to":"24:00"}],"tue":[{"from":"00:00","to":"24:00"}],
+   "wed":[{"from":"00:00","to":"24:00"}],"thu":[{"from":"00:00","to":"24:00"}],"fri":[{"from":"00:00","to":"24:00"}],
+   "sat":[{"from":"00:00","to":"24:00"}],"sun":[{"from":"00:00","to":"24:00"}]},"exceptions":[{"date":"2026-10-01","hours":[{"from":"09:00","to":"12:00"}]}]},
 {"name":"mon to wed without a break","days":{"mon":[{"from":"09:00","to":"09:00"}],"tue":[{"from":"09:00","to":"24:00"}],"wed":[{"from":"00:00","to":"09:00"}]}},
 {"name":"fair","zone":"Europe/Berlin","exceptions":[{"date":"2026-11-28","hours":[{"from":"08:00","to":"20:00"}]}]},
 {"name":"closed down"}`
@@ -74,6 +77,10 @@ func TestOpen(t *testing.T) {
 		{"fair", "2025-11-28T00:00:00Z", false, "2026-11-28T07:00:00Z"},
 
 		{"round the clock", "2026-01-01T00:00:00Z", true, ""},
+		{"but for one day", "2026-09-01T00:00:00Z", true, "2026-10-01T00:00:00Z"},
+		{"but for one day", "2026-10-01T10:00:00Z", true, "2026-10-01T12:00:00Z"},
+		{"but for one day", "2026-10-01T12:00:00Z", false, "2026-10-02T00:00:00Z"},
+		{"but for one day", "2026-10-02T00:00:00Z", true, ""},
 		{"closed down", "2026-01-01T00:00:00Z", false, ""},
 		{"", "2026-01-01T00:00:00Z", true, ""},
 		{"of another policy", "2026-01-01T00:00:00Z", true, ""},

@@ -91,9 +91,10 @@ func (v *validator) checkRow(at, from string, o *usher.Overflow) {
 			v.fault(join(at, "queue"), FaultLoop, "", "the queue overflows into itself")
 		}
 	case usher.DoInvite:
-		if o.To == "" {
+		switch o.To {
+		case "":
 			v.fault(join(at, "to"), FaultMissing, "", "name the channel to which the customer is invited")
-		} else if o.To == o.Channel {
+		case o.Channel:
 			v.fault(join(at, "to"), FaultLoop, "", "the customer is on %q already", o.To)
 		}
 	default:

@@ -1,9 +1,9 @@
 package policy
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"usher"
@@ -275,7 +275,7 @@ func (w *warner) requirement(path string, require []usher.SkillLevel) bool {
 		}
 		at := item(path, i)
 		if best > 0 {
-			w.fault(join(at, "level"), WarnNobody, fmt.Sprint(best), "nobody has %s at level %d; the best is %d", r.Name, r.Level, best)
+			w.fault(join(at, "level"), WarnNobody, strconv.Itoa(best), "nobody has %s at level %d; the best is %d", r.Name, r.Level, best)
 		} else {
 			w.fault(join(at, "name"), WarnNobody, nearest(r.Name, names), "nobody has the skill %s", r.Name)
 		}
@@ -411,6 +411,6 @@ func (w *warner) reserve() {
 		units += w.known.Agents[i].Capacity.Units
 	}
 	if n := w.doc.Reserve.Units; len(w.known.Agents) > 0 && n > units {
-		w.fault("reserve.units", WarnTooMany, fmt.Sprint(units), "keeps %d units free, of %d that all agents have together", n, units)
+		w.fault("reserve.units", WarnTooMany, strconv.Itoa(units), "keeps %d units free, of %d that all agents have together", n, units)
 	}
 }

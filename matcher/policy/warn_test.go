@@ -31,15 +31,15 @@ func TestWarnings(t *testing.T) {
 		toBilling = `{"queue":"billing"}`
 	)
 	rules := func(whenThen ...string) string {
-		out := ""
+		var out []string
 		for i := 0; i < len(whenThen); i += 2 {
 			when := ""
 			if whenThen[i] != "" {
 				when = `"when":` + whenThen[i] + `,`
 			}
-			out += fmt.Sprintf(`%s{"id":"r%d",%s"then":%s}`, map[bool]string{true: ","}[i > 0], i/2, when, whenThen[i+1])
+			out = append(out, fmt.Sprintf(`{"id":"r%d",%s"then":%s}`, i/2, when, whenThen[i+1]))
 		}
-		return `"rules":[` + out + `]`
+		return `"rules":[` + strings.Join(out, ",") + `]`
 	}
 	for _, tt := range []struct {
 		name, in string
@@ -72,7 +72,7 @@ func TestWarnings(t *testing.T) {
 		{"two languages may be one", rules(
 			`{"all":[{"field":"message.language","op":"eq","value":"zh"},{"field":"message.language","op":"eq","value":"zh-TW"}]}`, toBilling), nil},
 		{"people who are not there", rules(
-			`{"field":"channel.id","op":"in","value":["web","shop-wechta"]}`, `{"agent":"ana","team":"suport","require":[{"name":"refund","level":1},{"name":"billing","level":1}]}`), []string{
+			`{"field":"channel.id","op":"in","value":["web","shop-wechta"]}`, `{"agent":"ana","team":"suppport","require":[{"name":"refund","level":1},{"name":"billing","level":1}]}`), []string{
 			"rules[0].when.value[1] unknown shop-wechat", "rules[0].then.agent unknown anna", "rules[0].then.team unknown support",
 			"rules[0].then.require[0].name nobody Refunds",
 		}},
