@@ -14,6 +14,7 @@ LINT     := .cache/bin/golangci-lint-$(LINT_VERSION)
 N         ?= 200
 SEED      ?= 0
 ROUNDS    ?= 1000
+PEOPLE    ?= 2000
 FUZZTIME  ?= 30s
 PKG       ?= ./...
 
@@ -62,6 +63,10 @@ widget: ## build widget/dist from widget/src
 widget-test: build ## the chat in the system's Chromium against bin/usher
 	cd widget && npm ci --no-audit --no-fund && USHER_TEST_BINARY=$(abspath $(BIN)) npm test
 
+.PHONY: identity
+identity: ## who is one person: PEOPLE generated people, two worlds from SEED on; wrong links must be none
+	USHER_TEST_PEOPLE=$(PEOPLE) USHER_TEST_SEED=$(patsubst 0,1,$(SEED)) $(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^(TestGeneratedPeople|TestSilentFamilies)$$' ./intake
+
 .PHONY: onewinner
 onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race detector
 	USHER_TEST_ROUNDS=$(ROUNDS) $(GO) test -race -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestOneWinner$$' ./cmd/usher
@@ -78,6 +83,10 @@ replay: ## N random inputs stepped twice, once from the journal and its snapshot
 .PHONY: balance
 balance: ## an hour at load 0.8: nobody idles while work waits, and work is spread
 	$(GO) test -count=1 -v -run '^TestBalance$$' ./matcher/floor
+
+.PHONY: reports
+reports: ## every number of the reports computed a second time over N conversations, from the raw events
+	USHER_REPORTS=$(N) $(GO) test -count=1 -v -timeout 60m -run '^Test(EqualsIndependentComputation|StoredReports)$$' ./report ./internal/sqlite
 
 .PHONY: demo-check
 demo-check: build ## start the demo; fail unless an offer is accepted within 60 s

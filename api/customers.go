@@ -24,6 +24,7 @@ type customerView struct {
 	Language      string           `json:"language,omitempty"`
 	Anonymous     bool             `json:"anonymous,omitempty"`
 	Linked        []string         `json:"linked,omitempty"` // other customers of the same person
+	Names         []string         `json:"names,omitempty"`  // others, by which messages came from his mailbox
 	CreatedAt     time.Time        `json:"created_at"`
 	Version       int              `json:"version"`
 }
@@ -31,7 +32,7 @@ type customerView struct {
 func showCustomer(v usher.Customer, now time.Time) customerView {
 	facts := v.FactsAt(now)
 	out := customerView{
-		ID: v.ID, Name: v.Name, Tier: facts.Tier, TierSource: facts.TierSource,
+		ID: v.ID, Name: v.Name, Names: v.Names, Tier: facts.Tier, TierSource: facts.TierSource,
 		TierReason: facts.TierReason, Value: v.Value, Attributes: object(v.Attributes), Tags: list(v.Tags),
 		Language: v.Language, Anonymous: v.Anonymous, CreatedAt: v.CreatedAt, Version: v.Version,
 	}
@@ -80,6 +81,7 @@ type customerRequest struct {
 	Value         any `json:"value"`
 	Anonymous     any `json:"anonymous"`
 	Linked        any `json:"linked"`
+	Names         any `json:"names"`
 	CreatedAt     any `json:"created_at"`
 	Version       any `json:"version"`
 }
