@@ -14,6 +14,7 @@ LINT     := .cache/bin/golangci-lint-$(LINT_VERSION)
 N         ?= 200
 SEED      ?= 0
 ROUNDS    ?= 1000
+FLOOD     ?= 10000
 PEOPLE    ?= 2000
 FUZZTIME  ?= 30s
 PKG       ?= ./...
@@ -75,6 +76,11 @@ onewinner: ## 64 clients race for the same offers, ROUNDS times, under the race 
 crash: build ## kill the server N times under load, at random instants; SEED=0 draws one
 	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_TEST_KILLS=$(N) USHER_TEST_SEED=$(SEED) \
 		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestCrash$$' ./cmd/usher
+
+.PHONY: flood
+flood: build ## FLOOD messages over web, App and WeChat, some twice, some in another order, three kills: none lost, none doubled
+	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_FLOOD=$(FLOOD) USHER_TEST_SEED=$(SEED) \
+		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestFlood$$' ./cmd/usher
 
 .PHONY: replay
 replay: ## N random inputs stepped twice, once from the journal and its snapshots: the same bytes
