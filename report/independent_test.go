@@ -296,22 +296,23 @@ func search(events []usher.Event, asOf time.Time) *world2 {
 		asOf: asOf, online: presences(events),
 		measured: map[string][]fact{}, how: map[string]string{}, edges: map[string][]time.Time{},
 	}
-	at := map[string]int{}
-	var all []told
+	of := map[string][]int{}
+	var ids []string
 	for i := range events {
-		e := &events[i]
-		if e.ConversationID == "" {
+		id := events[i].ConversationID
+		if id == "" {
 			continue
 		}
-		k, ok := at[e.ConversationID]
-		if !ok {
-			k = len(all)
-			at[e.ConversationID] = k
-			all = append(all, told{id: e.ConversationID})
+		if of[id] == nil {
+			ids = append(ids, id)
 		}
-		all[k].all = append(all[k].all, plainly(e))
+		of[id] = append(of[id], i)
 	}
-	for _, t := range all {
+	for _, id := range ids {
+		t := told{id: id}
+		for _, i := range of[id] {
+			t.all = append(t.all, plainly(&events[i]))
+		}
 		w.cases = append(w.cases, find(t))
 	}
 	return w
@@ -929,6 +930,8 @@ func TestEqualsIndependentComputation(t *testing.T) {
 	everything := func(*fact) bool { return true }
 	from, to := start.Add(20*time.Hour), start.Add(5*24*time.Hour+7*time.Hour+13*time.Minute)
 	for _, d := range report.Definitions() {
+		clear(found.measured)
+		clear(found.how)
 		base := report.Query{From: from, To: to, Zone: berlin, AsOf: asOf}
 		for _, interval := range report.Intervals() {
 			q := base
