@@ -57,6 +57,7 @@ type Config struct {
 	TokenFor    time.Duration // life of an event token; defaults to 60 s
 	KeyCacheFor time.Duration // how long a looked-up key is trusted; defaults to 5 s
 	WriteWithin time.Duration // longest write to an event stream; defaults to 10 s
+	CallWithin  time.Duration // within which a platform's call must have arrived; defaults to 10 s
 	DrainFor    time.Duration // how long Serve waits for running requests; defaults to 8 s
 }
 
@@ -87,6 +88,7 @@ func (c Config) WithDefaults() Config {
 	c.TokenFor = or(c.TokenFor, time.Minute)
 	c.KeyCacheFor = or(c.KeyCacheFor, 5*time.Second)
 	c.WriteWithin = or(c.WriteWithin, 10*time.Second)
+	c.CallWithin = or(c.CallWithin, 10*time.Second)
 	c.DrainFor = or(c.DrainFor, 8*time.Second)
 	return c
 }

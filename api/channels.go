@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
 	"usher"
 )
@@ -247,10 +246,6 @@ func changedSecrets(was, change map[string]string) []string {
 	slices.Sort(names)
 	return names
 }
-
-// callbackWithin bounds how long a platform's call may take to arrive: platforms
-// are quick, and wait for the answer five seconds.
-const callbackWithin = 10 * time.Second
 
 // callback hands a platform's call, as it came, to the adapter of the channel's kind.
 func (s *Server) callback(ctx context.Context, c *call) (document, error) {

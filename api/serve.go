@@ -190,7 +190,7 @@ func (s *Server) answering(rt route) gin.HandlerFunc {
 		}
 		if rt.remote {
 			// Servers that cannot bound the reading of one request bound it for all.
-			_ = http.NewResponseController(gc.Writer).SetReadDeadline(time.Now().Add(callbackWithin))
+			_ = http.NewResponseController(gc.Writer).SetReadDeadline(time.Now().Add(s.cfg.CallWithin))
 		}
 		if c.body, err = readBody(gc.Writer, gc.Request); err != nil {
 			s.fail(gc, err)

@@ -35,7 +35,6 @@ type Delivery struct {
 	To           usher.Identity // by which the customer last wrote on this channel, else a verified identity that fits it
 	Customer     usher.Customer
 	Conversation usher.Conversation
-	Choices      []usher.Choice // of a question that the message puts
 	URL          string         // of Message.Invitation
 	LastInbound  time.Time      // when To last wrote on this channel; zero = never
 	Sent         int            // platform messages taken since then, those that may have been taken among them

@@ -483,9 +483,6 @@ func (s *Sender) delivery(ctx context.Context, o *usher.Outbound) (d Delivery, a
 	if d.Thread, err = store.Thread(ctx, o.ConversationID, o.Channel); err != nil {
 		return d, nil, "", err
 	}
-	if r := &d.Conversation.Routing; d.Message.Author == usher.ByBot && d.Message.Text == r.Reply {
-		d.Choices = r.Choices
-	}
 	if inv := d.Message.Invitation; inv != nil {
 		d.URL = s.cfg.URL(*inv, o.ConversationID)
 	}

@@ -107,7 +107,7 @@ func TestSend(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	d := a.delivery(usher.ByAgent, "您好 <b>&\"\\ 😀")
-	d.Choices = []usher.Choice{{ID: "refund", Label: "退款"}, {ID: "login", Label: "登录"}}
+	d.Message.Choices = []usher.Choice{{ID: "refund", Label: "退款"}, {ID: "login", Label: "登录"}}
 	d.Message.Attachments = []usher.Attachment{{Name: "invoice.pdf", URL: "https://example.com/a?b=1&c=2"}, {ID: "no-link"}}
 	d.URL = "https://help.example.com/chat/web#continue=abc"
 	if _, err := a.send(t, d); err != nil {

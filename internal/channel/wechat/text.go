@@ -25,7 +25,7 @@ func render(d *channel.Delivery) string {
 		}
 		b.WriteString(s)
 	}
-	for i, c := range d.Choices {
+	for i, c := range d.Message.Choices {
 		line(strconv.Itoa(i+1) + ". " + c.Label)
 	}
 	for _, a := range d.Message.Attachments {
