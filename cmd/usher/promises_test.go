@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/api"
+)
+
+// TestPromises keeps the promises that a customer-service manager was made, in
+// the order in which he would ask for them, on the real program over its real
+// interfaces. Each line of a promise is what somebody does or sees.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	args := []string{"serve", "--data", t.TempDir(), "--addr", "127.0.0.1:0", "--admin-addr", "off", "--log-level", "error"}
+	if library, err := filepath.Abs("../../.cache/onnxruntime/libonnxruntime.so"); err == nil && os.Getenv("USHER_ONNXRUNTIME") == "" {
+		if _, err := os.Stat(library); err == nil {
+			args = append(args, "--onnxruntime", library)
+		}
+	}
+	p, err := start(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		p.signal(syscall.SIGTERM)
+		if err := p.wait(10 * time.Second); err != nil {
+			t.Error(err)
+		}
+	}()
+	f := &shopfloor{t: t, client: p.client()}
+	f.open()
+	t.Run("a VIP writing in the App reaches his dedicated agent", f.vip)
+	t.Run("a technical question goes to the support group by intent, with no keyword rule", f.technical)
+	t.Run("ten regular customers rotate inside the skilled group", f.rotation)
+	t.Run("a low-value customer is helped by the FAQ and can still reach a person", f.lowValue)
+	t.Run("a blacklisted customer is blocked with the reason", f.blacklisted)
+	t.Run("a manager publishes a keyword rule and the next message follows it", f.keyword)
+	t.Run("when nobody is there the customer may leave a message", f.leaveMessage)
+}
+
+// shopfloor is a team at work.
+type shopfloor struct {
+	t      *testing.T
+	client *api.Client
+	n      int
+}
+
+// answer is what a channel is told about a message.
+type answer struct {
+	Conversation usher.Conversation `json:"conversation"`
+	Routing      usher.Routing      `json:"routing"`
+	Message      usher.Message      `json:"message"`
+}
+
+func (f *shopfloor) do(t *testing.T, method, path string, in, out any) {
+	t.Helper()
+	if err := f.client.Do(t.Context(), method, path, in, out); err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+}
+
+// says is a customer's message.
+func (f *shopfloor) says(t *testing.T, customer, channel, text string, more ...string) answer {
+	t.Helper()
+	f.n++
+	in := map[string]any{
+		"channel": channel, "text": text, "external_id": fmt.Sprint("x", f.n), "customer": map[string]any{"id": customer},
+	}
+	if len(more) > 0 {
+		in["choice"] = more[0]
+	}
+	var a answer
+	f.do(t, http.MethodPost, "/v1/messages", in, &a)
+	return a
+}
+
+// publish changes the serving policy as the console would: draft, then publish.
+func (f *shopfloor) publish(t *testing.T, note string, change func(p *usher.Policy)) {
+	t.Helper()
+	v, err := f.client.Policy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&v.Document)
+	doc, err := json.Marshal(v.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.client.Publish(t.Context(), doc, note); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open brings the team to work.
+func (f *shopfloor) open() {
+	t := f.t
+	t.Helper()
+	for _, a := range []struct {
+		id, skill string
+		level     int
+	}{
+		{"wang-fang", "退换货", 5},
+		{"support-1", "技术支持", 4},
+		{"support-2", "技术支持", 4},
+		{"support-3", "技术支持", 3},
+		{"billing-1", "发票", 5},
+		{"front-1", "售前咨询", 3},
+	} {
+		f.do(t, http.MethodPut, "/v1/agents/"+a.id, map[string]any{
+			"name": a.id, "skills": []usher.SkillLevel{{Name: a.skill, Level: a.level}}, "capacity": map[string]any{"units": 20},
+			"languages": []usher.LanguageLevel{{Tag: "zh", Level: 5}, {Tag: "en", Level: 5}},
+		}, nil)
+	}
+	f.presence(t, usher.PresenceOnline)
+	f.publish(t, "groups", func(p *usher.Policy) {
+		for i := range p.Tiers {
+			if p.Tiers[i].Name == usher.TierRegular {
+				p.Tiers[i].Selection = usher.SelectRotation
+			}
+		}
+		p.Skills = []usher.Skill{{Name: "技术支持", Intents: []string{"tech_howto"}}, {Name: "发票", Intents: []string{"payment_invoice"}}}
+		p.Queues = append(p.Queues,
+			usher.Queue{ID: "support", Name: "技术支持", TargetS: 60, MaxWaitS: 240, Selection: usher.SelectBestFit, Require: []usher.SkillLevel{{Name: "技术支持", Level: 1}}},
+			usher.Queue{ID: "billing", Name: "发票", TargetS: 60, MaxWaitS: 240, Selection: usher.SelectBestFit, Require: []usher.SkillLevel{{Name: "发票", Level: 1}}})
+		p.Rules = append(p.Rules, usher.Rule{
+			ID: "technical", When: &usher.Condition{Field: "intent.label", Op: "eq", Value: "tech_howto"}, Then: usher.Effect{Queue: "support"},
+		})
+	})
+}
+
+func (f *shopfloor) presence(t *testing.T, to usher.Presence) {
+	t.Helper()
+	var agents struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	f.do(t, http.MethodGet, "/v1/agents", nil, &agents)
+	for _, a := range agents.Data {
+		f.do(t, http.MethodPut, "/v1/agents/"+a.ID+"/presence", map[string]any{"presence": to}, nil)
+	}
+}
+
+// tier enters a customer in a list by hand.
+func (f *shopfloor) tier(t *testing.T, customer, tier, reason string) {
+	t.Helper()
+	f.do(t, http.MethodPut, "/v1/customers/"+customer+"/tier", map[string]any{
+		"tier": tier, "reason": reason, "expires_at": time.Now().Add(time.Hour),
+	}, nil)
+}
+
+func (f *shopfloor) vip(t *testing.T) {
+	f.do(t, http.MethodPut, "/v1/customers/boss", map[string]any{"name": "陈总", "attributes": map[string]any{"dedicated_agent": "wang-fang"}}, nil)
+	f.tier(t, "boss", usher.TierVIP, "年度大客户")
+	a := f.says(t, "boss", "app", "我上周买的耳机左边没有声音，怎么处理？")
+	if a.Routing.State != usher.StateOffered || a.Routing.Agent == nil || a.Routing.Agent.ID != "wang-fang" || a.Routing.Reason != usher.ReasonDedicated {
+		t.Fatalf("got %+v", a.Routing)
+	}
+}
+
+func (f *shopfloor) technical(t *testing.T) {
+	if f.degraded(t) {
+		if os.Getenv("USHER_REQUIRE_ONNXRUNTIME") != "" {
+			t.Fatal("the ONNX Runtime library is required and not there")
+		}
+		t.Skip("no model: the ONNX Runtime library is not there")
+	}
+	for i, text := range []string{"路由器连不上网，指示灯一直闪红灯，怎么设置？", "The app crashes every time I open it, how do I fix that?", "打印机装不上驱动，一直报错"} {
+		a := f.says(t, fmt.Sprint("tech-", i), "web", text)
+		if a.Routing.Queue != "support" || a.Routing.Agent == nil || !strings.HasPrefix(a.Routing.Agent.ID, "support-") {
+			t.Errorf("%s: got %+v", text, a.Routing)
+		}
+		var d usher.Decision
+		f.do(t, http.MethodGet, "/v1/decisions/"+a.Routing.DecisionID, nil, &d)
+		if len(d.Understanding.Keywords) > 0 {
+			t.Errorf("%s: a keyword decided: %v", text, d.Understanding.Keywords)
+		}
+	}
+}
+
+// degraded reports whether no model answers here.
+func (f *shopfloor) degraded(t *testing.T) bool {
+	t.Helper()
+	us, err := f.client.Understand(t.Context(), []string{"你好"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return us[0].Degraded
+}
+
+func (f *shopfloor) rotation(t *testing.T) {
+	if f.degraded(t) {
+		f.publish(t, "no model: everybody to support", func(p *usher.Policy) { p.Fallback.Queue = "support" })
+	}
+	taken := map[string]int{}
+	for i := range 10 {
+		a := f.says(t, fmt.Sprint("regular-", i), "web", "打印机装不上驱动，一直报错")
+		if a.Routing.State == usher.StateClarifying { // no model here: it asks, as it should
+			a = f.says(t, fmt.Sprint("regular-", i), "web", "tech_howto", "tech_howto")
+		}
+		if a.Routing.Agent == nil || a.Routing.Reason != usher.ReasonRotation {
+			t.Fatalf("customer %d: got %+v", i, a.Routing)
+		}
+		f.do(t, http.MethodPost, "/v1/offers/"+a.Routing.Offer.ID+"/accept", nil, nil)
+		taken[a.Routing.Agent.ID]++
+	}
+	for _, id := range []string{"support-1", "support-2", "support-3"} {
+		if taken[id] < 3 || taken[id] > 4 {
+			t.Errorf("ten customers over three agents: %v", taken)
+		}
+	}
+}
+
+func (f *shopfloor) lowValue(t *testing.T) {
+	f.do(t, http.MethodPut, "/v1/faq/invoice", map[string]any{
+		"titles":  map[string]string{"zh": "怎么开发票？", "en": "How do I get an invoice?"},
+		"answers": map[string]string{"zh": "在订单详情页点「申请开票」，电子发票会在 24 小时内发到您的邮箱。", "en": "Open the order and choose “Request invoice”; it is mailed within 24 hours."},
+	}, nil)
+	f.do(t, http.MethodPut, "/v1/customers/small", map[string]any{"name": "小王"}, nil)
+	f.tier(t, "small", usher.TierLowValue, "长期未下单")
+	a := f.eventually(t, func() answer { return f.says(t, "small", "web", "怎么开发票？") }, func(a answer) bool { return a.Routing.State == usher.StateBot })
+	if a.Routing.Reason != usher.ReasonLowValue {
+		t.Fatalf("got %+v", a.Routing)
+	}
+	if !f.degraded(t) && !strings.Contains(a.Routing.Reply, "申请开票") {
+		t.Errorf("the bot said %q", a.Routing.Reply)
+	}
+	a = f.says(t, "small", "web", "转人工")
+	if a.Routing.State != usher.StateOffered {
+		t.Fatalf("a person was asked for: %+v", a.Routing)
+	}
+}
+
+// eventually repeats what somebody does until it is so; vectors are made in the background.
+func (f *shopfloor) eventually(t *testing.T, do func() answer, so func(answer) bool) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a := do()
+		if so(a) {
+			return a
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("it never came to be so: %+v", a.Routing)
+		}
+	}
+}
+
+func (f *shopfloor) blacklisted(t *testing.T) {
+	f.do(t, http.MethodPut, "/v1/customers/rude", map[string]any{"name": "rude"}, nil)
+	f.tier(t, "rude", usher.TierBlacklist, "恶意下单")
+	a := f.says(t, "rude", "web", "我要退款")
+	if a.Routing.State != usher.StateBlocked || a.Routing.Reason != usher.ReasonBlacklist {
+		t.Fatalf("got %+v", a.Routing)
+	}
+	var c struct {
+		TierReason string `json:"tier_reason"`
+	}
+	f.do(t, http.MethodGet, "/v1/customers/rude", nil, &c)
+	if c.TierReason != "恶意下单" {
+		t.Errorf("the reason is %q", c.TierReason)
+	}
+	if err := f.client.Do(t.Context(), http.MethodGet, "/v1/decisions/"+a.Routing.DecisionID, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func (f *shopfloor) keyword(t *testing.T) {
+	if a := f.says(t, "before", "web", "请问增值税专票的抬头可以改吗"); a.Routing.Queue == "billing" {
+		t.Fatalf("billing before there was a rule: %+v", a.Routing)
+	}
+	f.publish(t, "发票 goes to billing", func(p *usher.Policy) {
+		p.KeywordLists = append(p.KeywordLists, usher.KeywordList{Name: "invoice", Phrases: []string{"发票", "专票", "invoice"}, Except: []string{"不要发票"}})
+		p.Rules = slices.Insert(p.Rules, 0, usher.Rule{
+			ID: "invoice", Name: "提到发票", When: &usher.Condition{Field: "message.text", Op: "list_any", Value: "invoice"}, Then: usher.Effect{Queue: "billing"},
+		})
+	})
+	a := f.says(t, "after", "web", "请问增值税专票的抬头可以改吗")
+	if a.Routing.Queue != "billing" || a.Routing.Agent == nil || a.Routing.Agent.ID != "billing-1" {
+		t.Errorf("after: got %+v", a.Routing)
+	}
+}
+
+func (f *shopfloor) leaveMessage(t *testing.T) {
+	f.publish(t, "leave a message", func(p *usher.Policy) {
+		p.Overflow = append(p.Overflow, usher.Overflow{When: usher.WhenNobodyOnline, Do: usher.DoLeaveMessage})
+	})
+	f.presence(t, usher.PresenceOffline)
+	a := f.says(t, "late", "web", "还有人在吗？我的订单到现在都没有发货")
+	if a.Routing.State != usher.StateOverflow || a.Routing.Reason != usher.ReasonNobodyOnline || a.Routing.Reply == "" {
+		t.Fatalf("got %+v", a.Routing)
+	}
+	f.presence(t, usher.PresenceOnline)
+	var c struct {
+		Status  usher.Status  `json:"status"`
+		Routing usher.Routing `json:"routing"`
+	}
+	f.do(t, http.MethodGet, "/v1/conversations/"+a.Conversation.ID, nil, &c)
+	if c.Status != usher.StatusOffered {
+		t.Errorf("in the morning: %s, %+v", c.Status, c.Routing)
+	}
+	if e, ok := errors.AsType[*usher.Error](f.client.Do(t.Context(), http.MethodGet, "/v1/conversations/none", nil, nil)); !ok || e.Code != usher.NotFound {
+		t.Error("an unknown conversation is told as one")
+	}
+}
