@@ -84,6 +84,15 @@ type Rules interface {
 	HasTier(name string) bool
 }
 
+// Finder searches the FAQ.
+type Finder interface {
+	Empty() bool
+	// Find returns at most three answers; v is the vector of text, nil if it has none.
+	Find(ctx context.Context, text string, v *usher.Vector, language string) (*usher.FAQFound, error)
+	// Entry returns one entry, certain; false when there is none.
+	Entry(id, language string) (usher.FAQFound, bool)
+}
+
 // Door is the one way to change the floor.
 type Door interface {
 	// Do returns once the change is committed. A refusal is a *usher.Error.
@@ -103,6 +112,7 @@ type Config struct {
 	Models Understander
 	Door   Door
 	Rules  func() Rules             // the serving policy, at any moment
+	FAQ    Finder                   // nil = no FAQ
 	Value  Valuer                   // nil = no value model
 	NewID  func(kind string) string // unique; kind is cust, msg, att, in, link or sug
 	Now    func() time.Time

@@ -102,12 +102,15 @@ func (d *Desk) around(ctx context.Context, customerID string, also []string) (id
 			}
 		}
 		for _, key := range c.Identities {
-			if !key.Shared() || !key.Live() || key.Kind == "email" && identity.Role(key.Value) {
+			if !key.Shared() || !key.Live() {
 				continue
 			}
 			holders, err := d.cfg.Reader.CustomersByIdentity(ctx, []usher.Identity{key})
 			if err != nil {
 				return k, err
+			}
+			if len(holders) > 2 && key.Kind == "email" && identity.Role(key.Value) {
+				continue // it says nothing
 			}
 			for i := range holders {
 				next = append(next, holders[i].ID)

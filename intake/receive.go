@@ -176,7 +176,8 @@ type message struct {
 	person  person
 	id      string
 
-	asked  []string // texts that the models have read, and what they made of them
+	open   *usher.Conversation // that it joins; nil = another
+	asked  []string            // texts that the models have read, and what they made of them
 	read   []Reading
 	timing Timing
 }
@@ -231,6 +232,7 @@ func (m *message) arrival(ctx context.Context) (usher.Arrival, error) {
 	if err != nil {
 		return usher.Arrival{}, err
 	}
+	m.open = place.open
 	var before []usher.Message
 	if place.open != nil {
 		since := place.open.Work.Since

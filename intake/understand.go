@@ -38,6 +38,9 @@ func allText(before []usher.Message, text string) string {
 // that is over is an error.
 func (m *message) understand(ctx context.Context, rules Rules, before []usher.Message, a *usher.Arrival) error {
 	d, text := m.desk, m.req.Text
+	if m.says(before, a) {
+		return nil
+	}
 	if a.Message.Choice != "" {
 		u := m.choice(a.Message.Choice)
 		u.Keywords = keywords(rules, text)
@@ -63,6 +66,9 @@ func (m *message) understand(ctx context.Context, rules Rules, before []usher.Me
 	label, _ := own.Top()
 	a.WantsHuman = d.cfg.Models.WantsHuman(text) ||
 		label == labelHuman && own.Outcome == usher.OutcomeAccept && !own.Degraded
+	if !a.Glue {
+		m.find(ctx, text, &m.read[0], a)
+	}
 	whole := m.read[len(m.read)-1]
 	u := whole.Understanding
 	u.Keywords = own.Keywords

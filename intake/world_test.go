@@ -80,7 +80,7 @@ func newWorld(t *testing.T) *world {
 	w.start(document())
 	var err error
 	w.desk, err = intake.New(intake.Config{
-		Reader: w, Models: w.models, Door: w, Value: w, NewID: w.newID, Now: w.clock,
+		Reader: w, Models: w.models, Door: w, Value: w, NewID: w.newID, Now: w.clock, Region: "CN",
 		Rules:     func() intake.Rules { w.mu.Lock(); defer w.mu.Unlock(); return w.policy },
 		ModelWait: time.Second,
 	})
