@@ -35,6 +35,7 @@ type Config struct {
 	Catalog      Catalog      // fills an agent's vectors; nil leaves them to its loop
 	Reports      Reports      // nil: reports are unavailable
 	People       People       // nil: persons, imports and tier lists are unavailable
+	FAQ          *FAQ         // the answers of the bot; nil = their calls are unavailable
 	Web          *Web         // the web chat and the App; nil = their calls are unavailable
 
 	Accounts Accounts // of the console; nil = nobody signs in

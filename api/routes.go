@@ -181,6 +181,14 @@ func (s *Server) routes() []route {
 		// platforms
 		{method: "GET", path: "/channels/:id", remote: true, do: read(s.callback)},
 		{method: "POST", path: "/channels/:id", remote: true, do: read(s.callback)},
+
+		// faq
+		{method: "GET", path: "/v1/faq", scopes: []string{rules, supervisor, messages, agent}, query: paging, do: read(s.listFAQ)},
+		{method: "POST", path: "/v1/faq/import", scopes: policies, once: true, query: []string{"dry_run", "language"}, do: handle(s.importFAQ)},
+		{method: "POST", path: "/v1/faq/search", scopes: []string{rules, supervisor, messages, agent}, do: handle(s.searchFAQ)},
+		{method: "GET", path: "/v1/faq/:id", scopes: []string{rules, supervisor, messages, agent}, do: read(s.getFAQ)},
+		{method: "PUT", path: "/v1/faq/:id", scopes: policies, do: handle(s.putFAQ)},
+		{method: "DELETE", path: "/v1/faq/:id", scopes: policies, do: read(s.deleteFAQ)},
 	}
 }
 
