@@ -70,11 +70,27 @@ export function strip(c: Calendar, from: string, days = 14): Day[] {
   });
 }
 
-/** wall is the clock on the wall of a zone. */
+const formats = new Map<string, Intl.DateTimeFormat>(); // making one is slow
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  let f = formats.get(zone);
+  if (!f) {
+    f = new Intl.DateTimeFormat("en-CA", {
+      timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+    });
+    formats.set(zone, f);
+  }
+  return f;
+}
+
+/** wall is the clock on the wall of a zone; an unknown zone is UTC. */
 export function wall(at: Date, zone: string): { date: string; minute: number } {
-  const parts = new Intl.DateTimeFormat("en-CA", {
-    timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
-  }).formatToParts(at);
+  let parts: Intl.DateTimeFormatPart[];
+  try {
+    parts = formatOf(zone || "UTC").formatToParts(at);
+  } catch {
+    parts = formatOf("UTC").formatToParts(at);
+  }
   const get = (t: string) => parts.find((p) => p.type === t)?.value ?? "";
   return { date: `${get("year")}-${get("month")}-${get("day")}`, minute: Number(get("hour")) * 60 + Number(get("minute")) };
 }
