@@ -35,12 +35,12 @@ type Delivery struct {
 	To           usher.Identity // by which the customer last wrote on this channel, else a verified identity that fits it
 	Customer     usher.Customer
 	Conversation usher.Conversation
-	URL          string         // of Message.Invitation
-	LastInbound  time.Time      // when To last wrote on this channel; zero = never
-	Sent         int            // platform messages taken since then, those that may have been taken among them
-	Thread       []string       // ids that the platform gave the conversation's messages on this channel, oldest first
-	Attempt      int            // from 1
-	Parts        int            // of this message, taken by the platform in earlier attempts
+	URL          string    // of Message.Invitation
+	LastInbound  time.Time // when To last wrote on this channel; zero = never
+	Sent         int       // platform messages taken since then, those that may have been taken among them
+	Thread       []string  // ids that the platform gave the conversation's messages on this channel, oldest first
+	Attempt      int       // from 1
+	Parts        int       // of this message, taken by the platform in earlier attempts
 }
 
 // Receipt is what the platform said of an attempt.
@@ -51,7 +51,7 @@ type Receipt struct {
 
 // Retry says that the platform has certainly not taken the message and may take
 // it later.
-type Retry struct {
+type Retry struct { //nolint:errname // named by what may be done next
 	After   time.Duration // not before; 0 = as the sender thinks right
 	Account bool          // nothing of this channel will be taken before
 	Reason  string        // a stable code such as "rate_limited"
@@ -63,7 +63,7 @@ func (e *Retry) Unwrap() error { return e.Err }
 
 // Blocked says that the rules of the platform forbid the message now, and that
 // waiting does not help.
-type Blocked struct {
+type Blocked struct { //nolint:errname // named by what may be done next
 	Reason string // "blocked_window", "blocked_budget", …
 	Err    error
 }
@@ -72,7 +72,7 @@ func (e *Blocked) Error() string { return describe("blocked", e.Reason, e.Err) }
 func (e *Blocked) Unwrap() error { return e.Err }
 
 // Permanent says that the platform will never take the message.
-type Permanent struct {
+type Permanent struct { //nolint:errname // named by what may be done next
 	Reason string
 	Err    error
 }
@@ -81,7 +81,7 @@ func (e *Permanent) Error() string { return describe("refused", e.Reason, e.Err)
 func (e *Permanent) Unwrap() error { return e.Err }
 
 // Unknown says that the message may or may not have been taken.
-type Unknown struct {
+type Unknown struct { //nolint:errname // named by what may be done next
 	Reason string // defaults to "no_answer"
 	Err    error
 }

@@ -33,8 +33,8 @@ type ReceiverConfig struct {
 	Store   InboxStore
 	Inbox   Inbox
 	Readers map[usher.ChannelKind]Reader // may be filled by Reads
-	Now     func() time.Time // defaults to time.Now
-	Log     *slog.Logger     // defaults to none; never gets user text
+	Now     func() time.Time             // defaults to time.Now
+	Log     *slog.Logger                 // defaults to none; never gets user text
 
 	Workers int           // senders served at once; defaults to 16
 	Ahead   int           // events in memory; defaults to 1,024

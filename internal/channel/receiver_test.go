@@ -151,7 +151,7 @@ func TestReceiverKeepsOrder(t *testing.T) {
 			}
 		}
 		_, stop := receiver(t, p, func(c *channel.ReceiverConfig) { c.Ahead = 8 })
-		time.Sleep(3 * time.Minute)
+		<-time.After(3 * time.Minute)
 		stop()
 		for who, list := range want {
 			got := slices.DeleteFunc(slices.Clone(p.got), func(s string) bool { return !strings.HasPrefix(s, who) })
@@ -181,7 +181,7 @@ func TestReceiverFaults(t *testing.T) {
 		}
 		p.put("a:1", "a:2", "b:1", "b:2", "nobody's", "c:event")
 		_, stop := receiver(t, p, nil)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		stop()
 		if diff := cmp.Diff([]string{"b:2", "a:1", "a:2"}, p.got); diff != "" {
 			t.Errorf("handed on (-want +got):\n%s", diff)
@@ -201,13 +201,13 @@ func TestReceiverGoesOnAfterACrash(t *testing.T) {
 		p.takes = time.Second
 		p.put("a:1", "a:2", "a:3")
 		_, stop := receiver(t, p, nil)
-		time.Sleep(1500 * time.Millisecond) // a:2 is under way
+		<-time.After(1500 * time.Millisecond) // a:2 is under way
 		stop()
 		r, stop := receiver(t, p, nil)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		p.put("a:4")
 		r.Wake()
-		time.Sleep(1100 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond)
 		stop()
 		if diff := cmp.Diff([]string{"a:1", "a:2", "a:3", "a:4"}, p.got); diff != "" {
 			t.Errorf("handed on (-want +got):\n%s", diff)
@@ -231,7 +231,7 @@ func TestReceiverOneStuckSender(t *testing.T) {
 			p.put(fmt.Sprintf("o%d:1", i))
 		}
 		_, stop := receiver(t, p, nil)
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		if len(p.got) != 20 {
 			t.Errorf("%d of 20 others were handed on", len(p.got))
 		}

@@ -263,7 +263,7 @@ func (s *Sender) begin(channel string) *account {
 			Name: channel, Timeout: s.cfg.Rest, IsSuccessful: alive, IsExcluded: cancelled,
 			ReadyToTrip: func(c gobreaker.Counts) bool { return int(c.ConsecutiveFailures) >= s.cfg.TripAfter },
 			OnStateChange: func(channel string, _, to gobreaker.State) {
-				s.cfg.Log.Warn("channel", slog.String("channel", channel), slog.String("breaker", to.String())) //nolint:sloglint // belongs to no call
+				s.cfg.Log.Warn("channel", slog.String("channel", channel), slog.String("breaker", to.String()))
 			},
 		})
 		s.channels[channel] = a

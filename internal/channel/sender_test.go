@@ -294,7 +294,7 @@ func TestSenderKeepsOrder(t *testing.T) {
 			}
 		}
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
-		time.Sleep(5*time.Second + time.Millisecond)
+		<-time.After(5*time.Second + time.Millisecond)
 		stop()
 		for c, ids := range want {
 			got := slices.DeleteFunc(wx.said(), func(id string) bool { return !strings.HasPrefix(id, c+"-") })
@@ -322,12 +322,12 @@ func TestSenderWaitsForRateLimit(t *testing.T) {
 		first, second, other := d.say("a", "wx", usher.ByAgent), d.say("b", "wx", usher.ByAgent), d.say("c", "wx2", usher.ByAgent)
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
 		third := d.say("d", "wx", usher.ByAgent)
-		time.Sleep(29 * time.Second)
+		<-time.After(29 * time.Second)
 		wantStates(t, d, map[string]string{first: "queued", second: "queued", third: "queued", other: "accepted"})
 		if n := len(wx.said()); n > 3 {
 			t.Errorf("%d calls before the limit was over, want one of each that had begun", n)
 		}
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		stop()
 		wantStates(t, d, map[string]string{first: "accepted", second: "accepted", third: "accepted", other: "accepted"})
 	})
@@ -345,7 +345,7 @@ func TestSenderBacksOff(t *testing.T) {
 		}}
 		id := d.say("a", "wx", usher.ByAgent)
 		stop := run(t, d, wechatAndMail(wx, &platform{}), func(c *channel.SenderConfig) { c.Chance = func() float64 { return 0.5 } })
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		stop()
 		wantStates(t, d, map[string]string{id: "accepted"})
 		var waits []time.Duration
@@ -373,7 +373,7 @@ func TestSenderTimeoutIsUnknown(t *testing.T) {
 			return channel.Receipt{}, nil
 		}
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		stop()
 		wantStates(t, d, map[string]string{first: "unknown", second: "accepted"})
 		if diff := cmp.Diff([]string{first, second}, wx.said()); diff != "" {
@@ -395,7 +395,7 @@ func TestSenderTimeoutIsRepeatedWithAKey(t *testing.T) {
 			return channel.Receipt{ExternalID: "<" + dl.Message.ID + "@example.com>"}, nil
 		}
 		stop := run(t, d, wechatAndMail(&platform{}, mail), nil)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		stop()
 		wantStates(t, d, map[string]string{id: "accepted"})
 		want := []usher.Receipt{{MessageID: id, ConversationID: "a", State: "accepted", ExternalID: "<" + id + "@example.com>", Parts: 1}}
@@ -429,7 +429,7 @@ func TestSenderCrashBetweenClaimAndReceipt(t *testing.T) {
 				wantStates(t, d, map[string]string{id: "sending", next: "queued"})
 				d.close(false)
 				stop = run(t, d, wechatAndMail(wx, &platform{}), nil)
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				stop()
 				wantStates(t, d, map[string]string{id: c.state, next: "accepted"})
 				if n := len(wx.said()); n != c.sent+1 {
@@ -461,14 +461,14 @@ func TestSenderBreakerIsolates(t *testing.T) {
 			others = append(others, d.say(fmt.Sprintf("up%d", i), "wx2", usher.ByBot), d.say(fmt.Sprintf("mail%d", i), "mail", usher.ByBot))
 		}
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		states := d.states()
 		for _, id := range others {
 			if states[id] != "accepted" {
 				t.Errorf("%s is %s a second after the start", id, states[id])
 			}
 		}
-		time.Sleep(9 * time.Minute)
+		<-time.After(9 * time.Minute)
 		tried := 0
 		for _, id := range wx.said() {
 			if strings.HasPrefix(id, "down") {
@@ -478,7 +478,7 @@ func TestSenderBreakerIsolates(t *testing.T) {
 		if tried > 60 {
 			t.Errorf("%d attempts on a platform that was down for 9 minutes", tried)
 		}
-		time.Sleep(20 * time.Minute)
+		<-time.After(20 * time.Minute)
 		stop()
 		for id, state := range d.states() {
 			if state != "accepted" {
@@ -504,7 +504,7 @@ func TestSenderHangingPlatformLeavesRoom(t *testing.T) {
 		}
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
 		id := d.say("m", "mail", usher.ByBot)
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		if wx.most >= 8 {
 			t.Errorf("%d attempts at once on one channel", wx.most)
 		}
@@ -522,7 +522,7 @@ func TestSenderPeopleFirst(t *testing.T) {
 		}
 		want := d.say("p", "wx", usher.ByAgent)
 		stop := run(t, d, wechatAndMail(wx, &platform{}), func(c *channel.SenderConfig) { c.Workers, c.PerChannel = 1, 1 })
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		stop()
 		if got := wx.said(); len(got) != 4 || got[0] != want {
 			t.Errorf("sent %v, want %s first", got, want)
@@ -553,9 +553,9 @@ func TestSenderFails(t *testing.T) {
 				d.stranger = c.stranger
 				id, next := d.say("a", c.channel, usher.ByAgent), d.say("b", "mail", usher.ByAgent)
 				wx := &platform{send: func(context.Context, channel.Delivery) (channel.Receipt, error) { return channel.Receipt{}, c.err }}
-				time.Sleep(c.age)
+				<-time.After(c.age)
 				stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				stop()
 				want := usher.Receipt{MessageID: id, ConversationID: "a", State: "failed", Error: c.want}
 				if !slices.Contains(d.receipts, want) {
@@ -611,7 +611,7 @@ func TestSenderCountsParts(t *testing.T) {
 			return channel.Receipt{Parts: dl.Parts + 1}, nil
 		}}
 		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		stop()
 		want := []usher.Receipt{{MessageID: id, ConversationID: "a", State: "accepted", Parts: 3}}
 		if diff := cmp.Diff(want, d.receipts); diff != "" {

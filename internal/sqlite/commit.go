@@ -165,7 +165,9 @@ func gather[T any](cs []usher.Change, of func(*usher.Change) []T, key func(*T) s
 // (an offer no longer pending, an assignment that ended, an identity) come
 // before those that may take it.
 func (b *batch) fill(cs []usher.Change) error {
-	return errors.Join(b.log(cs), b.customers(cs), b.people(cs), b.work(cs), b.receipts(cs), b.agents(cs), b.documents(cs))
+	err := errors.Join(b.log(cs), b.customers(cs), b.people(cs), b.work(cs))
+	b.receipts(cs) // after the messages that they are about
+	return errors.Join(err, b.agents(cs), b.documents(cs))
 }
 
 // log adds the journal and the events.
@@ -203,13 +205,12 @@ func (b *batch) log(cs []usher.Change) error {
 }
 
 // receipts adds what platforms said of messages: the floor does not keep those.
-func (b *batch) receipts(cs []usher.Change) error {
+func (b *batch) receipts(cs []usher.Change) {
 	for i := range cs {
 		for _, r := range cs[i].Receipts {
 			*b = append(*b, statement{run: func(t *tx) error { return wrap("write receipt", receive(t, r, cs[i].Now)) }})
 		}
 	}
-	return nil
 }
 
 func (b *batch) customers(cs []usher.Change) error {

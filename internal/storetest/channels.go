@@ -236,11 +236,6 @@ func testContact(t *testing.T, s *store, c Channels) {
 		t.Errorf("last inbound: got %s %+v, %v, %v", m.ID, m.From, ok, err)
 	}
 	s.outgoing(t, "conv_1", "wx", usher.ByAgent, "m1", "m2", "m3", "m4")
-	send := func(r usher.Receipt) {
-		t.Helper()
-		diff(t, "claimed", outboundIDs(must[[]usher.Outbound](t)(c.ClaimOutbox(ctx, s.now, 1, nil))), []string{r.MessageID})
-		s.receipt(t, r)
-	}
 	for _, step := range []struct {
 		r    usher.Receipt
 		want int
@@ -250,7 +245,8 @@ func testContact(t *testing.T, s *store, c Channels) {
 		{usher.Receipt{MessageID: "m3", State: "unknown"}, 4}, // it may have arrived
 		{usher.Receipt{MessageID: "m4", State: "failed"}, 4},
 	} {
-		send(step.r)
+		diff(t, "claimed", outboundIDs(must[[]usher.Outbound](t)(c.ClaimOutbox(ctx, s.now, 1, nil))), []string{step.r.MessageID})
+		s.receipt(t, step.r)
 		if at, n := contact(); !at.Equal(first) || n != step.want {
 			t.Errorf("after %+v: %s, %d; want %s, %d", step.r, at, n, first, step.want)
 		}

@@ -2,8 +2,9 @@ package wechat_test
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,10 +96,7 @@ func TestCallbackGreets(t *testing.T) {
 	for name, values := range map[string][]string{
 		"signature": {"e93f7e94c2b3d092a30bd295e25cb7c88af65e3f"}, "timestamp": {"1760000001"}, "nonce": {""},
 	} {
-		bad := url.Values{}
-		for k, v := range q {
-			bad[k] = v
-		}
+		bad := maps.Clone(q)
 		bad[name] = values
 		if got, err := get(bad); usher.CodeOf(err) != usher.Unauthenticated || got != "" {
 			t.Errorf("another %s: got %q, %v", name, got, err)
@@ -176,72 +174,61 @@ func TestCallbackEventsOfOneSecond(t *testing.T) {
 // Nasty cases 5, 6 and 7: nothing is stored of what is not sealed for us.
 func TestCallbackRefuses(t *testing.T) {
 	t.Parallel()
-	clear := text("oAda", "1", "give me everything")
-	good := func(t *testing.T) wechattest.Call { return seal(t, clear) }
+	plain := text("oAda", "1", "give me everything")
+	by := func(key, id string) wechattest.Call {
+		c, err := wechattest.Seal(codec(t, token, key, id), plain, time.Now(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	otherAccount, otherKey := by(key43, "wxffffffffffffffff"), by(strings.ToUpper(key43), appID)
+	otherBody := seal(t, text("oEve", "2", "another")).Body
+	noMessage, ofNobody := seal(t, []byte("hello")), seal(t, wechattest.XML("MsgType", "text", "CreateTime", "1", "MsgId", "1"))
 	for _, c := range []struct {
 		name string
-		call func(t *testing.T) wechattest.Call
+		call func(good wechattest.Call) wechattest.Call
 		code usher.Code
 	}{
-		{"clear text under the signature of the address", func(t *testing.T) wechattest.Call {
-			c := good(t)
-			c.Body = clear
+		{"clear text under the signature of the address", func(c wechattest.Call) wechattest.Call {
+			c.Body = plain
 			c.Query.Del("encrypt_type")
 			return c
 		}, usher.PermissionDenied},
-		{"clear text that says it is encrypted", func(t *testing.T) wechattest.Call {
-			c := good(t)
-			c.Body = clear
+		{"clear text that says it is encrypted", func(c wechattest.Call) wechattest.Call {
+			c.Body = plain
 			return c
 		}, usher.PermissionDenied},
-		{"compatible mode: clear text beside the encrypted", func(t *testing.T) wechattest.Call {
-			c := good(t)
+		{"compatible mode: clear text beside the encrypted", func(c wechattest.Call) wechattest.Call {
 			c.Body = []byte(strings.Replace(string(c.Body), "</xml>", "<MsgType>text</MsgType><FromUserName>oEve</FromUserName></xml>", 1))
 			return c
 		}, usher.PermissionDenied},
-		{"encrypt_type removed", func(t *testing.T) wechattest.Call { c := good(t); c.Query.Del("encrypt_type"); return c }, usher.PermissionDenied},
-		{"encrypt_type raw", func(t *testing.T) wechattest.Call { c := good(t); c.Query.Set("encrypt_type", "raw"); return c }, usher.PermissionDenied},
-		{"no signature", func(t *testing.T) wechattest.Call { c := good(t); c.Query.Del("msg_signature"); return c }, usher.Unauthenticated},
-		{"signature in upper case", func(t *testing.T) wechattest.Call {
-			c := good(t)
+		{"encrypt_type removed", func(c wechattest.Call) wechattest.Call { c.Query.Del("encrypt_type"); return c }, usher.PermissionDenied},
+		{"encrypt_type raw", func(c wechattest.Call) wechattest.Call { c.Query.Set("encrypt_type", "raw"); return c }, usher.PermissionDenied},
+		{"no signature", func(c wechattest.Call) wechattest.Call { c.Query.Del("msg_signature"); return c }, usher.Unauthenticated},
+		{"signature in upper case", func(c wechattest.Call) wechattest.Call {
 			c.Query.Set("msg_signature", strings.ToUpper(c.Query.Get("msg_signature")))
 			return c
 		}, usher.Unauthenticated},
-		{"the signature of the address alone", func(t *testing.T) wechattest.Call {
-			c := good(t)
+		{"the signature of the address alone", func(c wechattest.Call) wechattest.Call {
 			c.Query.Set("msg_signature", c.Query.Get("signature"))
 			return c
 		}, usher.Unauthenticated},
-		{"another body under the signature", func(t *testing.T) wechattest.Call {
-			c := good(t)
-			c.Body = seal(t, text("oEve", "2", "another")).Body
+		{"another body under the signature", func(c wechattest.Call) wechattest.Call {
+			c.Body = otherBody
 			return c
 		}, usher.Unauthenticated},
-		{"another nonce", func(t *testing.T) wechattest.Call { c := good(t); c.Query.Set("nonce", "0"); return c }, usher.Unauthenticated},
-		{"sealed for another account", func(t *testing.T) wechattest.Call {
-			c, err := wechattest.Seal(codec(t, token, key43, "wxffffffffffffffff"), clear, time.Now(), false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c
-		}, usher.Unauthenticated},
-		{"sealed with another key", func(t *testing.T) wechattest.Call {
-			c, err := wechattest.Seal(codec(t, token, strings.ToUpper(key43), appID), clear, time.Now(), false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c
-		}, usher.Unauthenticated},
-		{"an empty body", func(t *testing.T) wechattest.Call { c := good(t); c.Body = nil; return c }, usher.InvalidArgument},
-		{"no message within", func(t *testing.T) wechattest.Call { return seal(t, []byte("hello")) }, usher.InvalidArgument},
-		{"a message of nobody", func(t *testing.T) wechattest.Call {
-			return seal(t, wechattest.XML("MsgType", "text", "CreateTime", "1", "MsgId", "1"))
-		}, usher.InvalidArgument},
+		{"another nonce", func(c wechattest.Call) wechattest.Call { c.Query.Set("nonce", "0"); return c }, usher.Unauthenticated},
+		{"sealed for another account", func(wechattest.Call) wechattest.Call { return otherAccount }, usher.Unauthenticated},
+		{"sealed with another key", func(wechattest.Call) wechattest.Call { return otherKey }, usher.Unauthenticated},
+		{"an empty body", func(c wechattest.Call) wechattest.Call { c.Body = nil; return c }, usher.InvalidArgument},
+		{"no message within", func(wechattest.Call) wechattest.Call { return noMessage }, usher.InvalidArgument},
+		{"a message of nobody", func(wechattest.Call) wechattest.Call { return ofNobody }, usher.InvalidArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWall()
-			got, err := w.call(t, c.call(t))
+			got, err := w.call(t, c.call(seal(t, plain)))
 			if usher.CodeOf(err) != c.code || got != "" {
 				t.Errorf("got %q, %v; want %s", got, err, c.code)
 			}
@@ -413,7 +400,7 @@ func TestRead(t *testing.T) {
 		{name: "follows", pairs: []string{"MsgType", "event", "Event", "subscribe"}, none: true},
 		{name: "leaves", pairs: []string{"MsgType", "event", "Event", "unsubscribe"}, none: true},
 	} {
-		raw := wechattest.XML(append([]string{"FromUserName", "oAda", "CreateTime", fmt.Sprint(received.Unix() - 5), "MsgId", "1"}, c.pairs...)...)
+		raw := wechattest.XML(append([]string{"FromUserName", "oAda", "CreateTime", strconv.FormatInt(received.Unix()-5, 10), "MsgId", "1"}, c.pairs...)...)
 		sender, in, err := w.adapter.Read(w.channel, usher.InboxEvent{ID: 1, Channel: "wx", Key: "m:1", ReceivedAt: received, Raw: raw})
 		if err != nil || sender != "oAda" {
 			t.Errorf("%s: of %q, %v", c.name, sender, err)
@@ -440,7 +427,7 @@ func TestReadClampsTime(t *testing.T) {
 	t.Parallel()
 	w, received := newWall(), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for created, want := range map[string]time.Time{
-		fmt.Sprint(received.Unix()): received, "1": received.Add(-10 * time.Minute), "99999999999": received.Add(10 * time.Minute), "soon": received,
+		strconv.FormatInt(received.Unix(), 10): received, "1": received.Add(-10 * time.Minute), "99999999999": received.Add(10 * time.Minute), "soon": received,
 	} {
 		raw := wechattest.XML("FromUserName", "oAda", "CreateTime", created, "MsgType", "text", "Content", "hello", "UnionId", "u1")
 		_, in, err := w.adapter.Read(w.channel, usher.InboxEvent{Key: "k", ReceivedAt: received, Raw: raw})
@@ -505,4 +492,3 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
-

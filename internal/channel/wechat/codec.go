@@ -69,8 +69,8 @@ func (c *Codec) Greeting(timestamp, nonce string) (signature string) {
 
 // errSignature and errCipher are all that a caller may learn of what was wrong.
 var (
-	errSignature = errors.New("the signature does not hold") //nolint:gochecknoglobals // a constant
-	errCipher    = errors.New("the message cannot be opened") //nolint:gochecknoglobals // a constant
+	errSignature = errors.New("the signature does not hold")
+	errCipher    = errors.New("the message cannot be opened")
 )
 
 // Open checks the signature of an encrypted message and returns what it says.

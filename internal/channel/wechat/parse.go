@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ func parse(raw []byte) (fields, error) {
 }
 
 func parseXML(raw []byte) (fields, error) {
-	d := xml.NewDecoder(bytes.NewReader(raw))
+	d := xml.NewDecoder(bytes.NewReader(raw)) //nolint:gosec // tokens alone are read, and no type is made of them
 	out := fields{}
 	var (
 		depth int
@@ -120,7 +121,7 @@ func parseJSON(raw []byte) (fields, error) {
 		case json.Number:
 			out[name] = v.String()
 		case bool:
-			out[name] = fmt.Sprint(v)
+			out[name] = strconv.FormatBool(v)
 		default: // null
 			out[name] = ""
 		}

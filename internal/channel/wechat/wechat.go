@@ -30,7 +30,7 @@ const (
 	menuSetting    = "menu."    // menu.<EventKey> = what a click says
 
 	secretToken     = "token"
-	secretKey       = "encoding_aes_key"
+	secretKey       = "encoding_aes_key" //nolint:gosec // a name
 	secretAppSecret = "app_secret"
 	// The token and key of before, which calls may still use until previous_until.
 	secretPreviousToken = "previous_token"
