@@ -303,25 +303,20 @@ func NextShift(open *Shift, e *usher.Event) (ended, began *Shift, err error) {
 // dataOf reads the data of an event, which is a value of its maker or JSON from
 // a store. Fields that it does not have are zero.
 func dataOf[T any](e *usher.Event) (d T, err error) {
-	switch v := e.Data.(type) {
-	case nil:
-		return d, nil
-	case T:
+	if v, ok := e.Data.(T); ok {
 		return v, nil
-	case *T:
-		return *v, nil
-	case json.RawMessage:
-		if len(v) == 0 {
-			return d, nil
-		}
-		return d, json.Unmarshal(v, &d)
-	default:
-		raw, err := json.Marshal(v)
-		if err != nil {
+	}
+	raw, stored := e.Data.(json.RawMessage)
+	if !stored && e.Data != nil {
+		if raw, err = json.Marshal(e.Data); err != nil {
 			return d, err
 		}
-		return d, json.Unmarshal(raw, &d)
 	}
+	if len(raw) == 0 {
+		return d, nil
+	}
+	err = json.Unmarshal(raw, &d)
+	return d, err
 }
 
 func firstOf(ss ...string) string {

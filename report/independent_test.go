@@ -113,9 +113,9 @@ func find(t told) *case_ {
 		}
 	}
 	runs := func(i int) int { // which turn runs just before event i
-		for k := len(starts) - 1; k >= 0; k-- {
-			if starts[k] < i {
-				for j := starts[k] + 1; j < i; j++ {
+		for k, start := range slices.Backward(starts) {
+			if start < i {
+				for j := start + 1; j < i; j++ {
 					if slices.Contains([]string{"transferred", "closed", "queued", "blocked", "reopened"}, t.all[j].kind) {
 						return -1
 					}
@@ -327,9 +327,9 @@ type fact struct {
 	// what the row has of its own
 	agent, channel, kind, queue, outcome, path, overflow string
 	// a stretch
-	from, to     time.Time
-	used, given  int
-	isGiven, own bool
+	from, to    time.Time
+	used, given int
+	isGiven     bool
 }
 
 // measure tells, for a metric, its rows and how they become a number: r ratio,

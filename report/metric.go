@@ -283,8 +283,10 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "early_transfer_rate", Title: Text{"早转率", "Early transfers"}, Unit: UnitRatio, Grain: PerConversation, Clock: "accepted_at",
-			Formula: Text{"接起后 5 分钟内转接的会话（疑似分错）÷ 接起的会话",
-				"conversations transferred within 5 minutes of an acceptance (likely sent to the wrong person) ÷ accepted"},
+			Formula: Text{
+				"接起后 5 分钟内转接的会话（疑似分错）÷ 接起的会话",
+				"conversations transferred within 5 minutes of an acceptance (likely sent to the wrong person) ÷ accepted",
+			},
 			Excludes: Text{"接起前换队列；主管手工改派", "changes of queue before acceptance; reassignment by hand"},
 			at:       acceptedAt, in: accepted, part: earlyTransfer,
 		},
@@ -320,15 +322,19 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "wait_p50", Title: Text{"等待中位数", "Wait, median"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
-			Formula: Text{"从进入队列到接起，第 50 百分位；仍在等待的按已等时间计入（下限）",
-				"from becoming eligible to being accepted, 50th percentile; those still waiting count with the wait so far (a lower bound)"},
+			Formula: Text{
+				"从进入队列到接起，第 50 百分位；仍在等待的按已等时间计入（下限）",
+				"from becoming eligible to being accepted, 50th percentile; those still waiting count with the wait so far (a lower bound)",
+			},
 			Excludes: Text{"未接起就离开或结束的会话", "conversations that left or ended without being accepted"},
 			at:       eligibleAt, in: waitedOrWaits, value: waitMS, p: 50,
 		},
 		{
 			Name: "wait_p90", Title: Text{"等待 P90", "Wait, 90th percentile"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
-			Formula: Text{"从进入队列到接起，第 90 百分位；仍在等待的按已等时间计入（下限）",
-				"from becoming eligible to being accepted, 90th percentile; those still waiting count with the wait so far (a lower bound)"},
+			Formula: Text{
+				"从进入队列到接起，第 90 百分位；仍在等待的按已等时间计入（下限）",
+				"from becoming eligible to being accepted, 90th percentile; those still waiting count with the wait so far (a lower bound)",
+			},
 			Excludes: Text{"未接起就离开或结束的会话", "conversations that left or ended without being accepted"},
 			at:       eligibleAt, in: waitedOrWaits, value: waitMS, p: 90,
 		},
@@ -339,8 +345,10 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "breach_rate", Title: Text{"超时率", "Target missed"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
-			Formula: Text{"等待超过队列目标时间的会话（无论接起、离开还是仍在等）÷ 进入队列的会话",
-				"waited longer than the target of the queue, whether accepted, left or waiting still ÷ became eligible"},
+			Formula: Text{
+				"等待超过队列目标时间的会话（无论接起、离开还是仍在等）÷ 进入队列的会话",
+				"waited longer than the target of the queue, whether accepted, left or waiting still ÷ became eligible",
+			},
 			Excludes: Text{"队列没有目标时间的会话", "conversations whose queue had no target"},
 			at:       eligibleAt, in: both(eligible, aimed), part: func(r *Row) bool { return !within(r) },
 		},
@@ -352,8 +360,10 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "service_level_all", Title: Text{"服务水平（全部）", "Service level, all"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
-			Formula: Text{"目标时间内接起 ÷（接起 + 排队中离开 + 已超过目标仍在等待）",
-				"accepted within the target ÷ (accepted + left the queue + still waiting beyond the target)"},
+			Formula: Text{
+				"目标时间内接起 ÷（接起 + 排队中离开 + 已超过目标仍在等待）",
+				"accepted within the target ÷ (accepted + left the queue + still waiting beyond the target)",
+			},
 			Excludes: Text{"等待尚未超过目标的会话；队列没有目标时间的", "conversations still waiting within the target, or whose queue had no target"},
 			at:       eligibleAt, in: func(r *Row) bool {
 				return eligible(r) && aimed(r) && (accepted(r) || leftQueue(r) || waiting(r) && !within(r))
@@ -418,8 +428,10 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "deflection", Title: Text{"机器人解决率", "Deflection"}, Unit: UnitRatio, Grain: PerConversation, Clock: "opened_at",
-			Formula: Text{"得到机器人答案、已结束且从未进入队列的会话 ÷ 机器人尝试回答的会话",
-				"answered by the bot, ended and never in a queue ÷ those it tried; that the customer was helped is assumed"},
+			Formula: Text{
+				"得到机器人答案、已结束且从未进入队列的会话 ÷ 机器人尝试回答的会话",
+				"answered by the bot, ended and never in a queue ÷ those it tried; that the customer was helped is assumed",
+			},
 			Excludes: Text{"机器人未参与的会话", "conversations without the bot"},
 			at:       openedAt, in: botTried, part: func(r *Row) bool { return r.Bot.Answers > 0 && !eligible(r) && !r.ClosedAt.IsZero() },
 		},
@@ -447,26 +459,36 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "load", Title: Text{"负载", "Load"}, Unit: UnitRatio, Grain: PerStretch, Clock: "stretch",
-			Formula: Text{"即时会话占用的单位·秒 ÷ 客服在线时提供的单位·秒，均截取期间内部分",
-				"unit-seconds held by assignments ÷ unit-seconds offered by agents online, each as far as it lies in the period"},
-			Excludes: Text{"邮件（另有额度）；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
-				"e-mail, which has units of its own; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone: the units on offer serve all"},
+			Formula: Text{
+				"即时会话占用的单位·秒 ÷ 客服在线时提供的单位·秒，均截取期间内部分",
+				"unit-seconds held by assignments ÷ unit-seconds offered by agents online, each as far as it lies in the period",
+			},
+			Excludes: Text{
+				"邮件（另有额度）；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
+				"e-mail, which has units of its own; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone: the units on offer serve all",
+			},
 			used:  func(r *Row) int64 { return held(r, false) },
 			given: func(r *Row) int64 { return int64(r.Shift.Units) },
 		},
 		{
 			Name: "load_email", Title: Text{"邮件负载", "Load, e-mail"}, Unit: UnitRatio, Grain: PerStretch, Clock: "stretch",
-			Formula: Text{"邮件占用的单位·秒 ÷ 客服在线时为邮件提供的单位·秒，均截取期间内部分",
-				"unit-seconds held by e-mail ÷ unit-seconds offered for e-mail by agents online, each as far as it lies in the period"},
-			Excludes: Text{"即时会话；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
-				"chats; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone"},
+			Formula: Text{
+				"邮件占用的单位·秒 ÷ 客服在线时为邮件提供的单位·秒，均截取期间内部分",
+				"unit-seconds held by e-mail ÷ unit-seconds offered for e-mail by agents online, each as far as it lies in the period",
+			},
+			Excludes: Text{
+				"即时会话；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
+				"chats; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone",
+			},
 			used:  func(r *Row) int64 { return held(r, true) },
 			given: func(r *Row) int64 { return int64(r.Shift.Interruptible) },
 		},
 		{
 			Name: "concurrency", Title: Text{"并发数", "Concurrency"}, Unit: UnitMean, Grain: PerStretch, Clock: "stretch",
-			Formula: Text{"客服同时接待的会话数：接待秒数 ÷ 至少接待一个会话的秒数",
-				"conversations an agent has at once: seconds held ÷ seconds in which he held at least one"},
+			Formula: Text{
+				"客服同时接待的会话数：接待秒数 ÷ 至少接待一个会话的秒数",
+				"conversations an agent has at once: seconds held ÷ seconds in which he held at least one",
+			},
 			Excludes: Text{"没有接待的时间", "time without a conversation"},
 			used:     func(*Row) int64 { return 1 },
 		},

@@ -302,7 +302,7 @@ func (x *cell) count(m *Metric, r *Row) {
 // buckets or hours begin.
 func (c *Computation) stretch(i int, r *Row) {
 	m := &c.metrics[i]
-	units := int64(0)
+	var units int64
 	if r.Shift != nil {
 		units = m.given(r)
 	} else {
@@ -370,7 +370,7 @@ func (r *Row) from() time.Time {
 }
 
 func (r *Row) to() time.Time {
-	to := time.Time{}
+	var to time.Time
 	if r.Shift != nil {
 		to = r.Shift.To
 	} else {

@@ -77,7 +77,7 @@ func (r *Reports) Run(ctx context.Context) error {
 		pause := r.opt.Every
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // told to stop
+			return nil // told to stop
 		case err != nil:
 			if !failed {
 				r.opt.Log.ErrorContext(ctx, "reports do not follow the log", slog.Any("error", err))
@@ -88,7 +88,7 @@ func (r *Reports) Run(ctx context.Context) error {
 		}
 		failed = err != nil
 		if err := rest(ctx, pause); err != nil {
-			return nil //nolint:nilerr // told to stop
+			return nil // told to stop
 		}
 		if more || failed {
 			continue
@@ -418,7 +418,7 @@ func (r *Reports) rows(ctx context.Context, step usher.Step, from, to time.Time,
 	var d report.Decoder
 	var raw sql.RawBytes
 	var c report.Conversation
-	if err := r.versions(ctx, tx, "conversation", asOf.Step, from, to, &raw, func() error {
+	if err := r.versions(ctx, tx, conversationsAt, asOf.Step, from, to, &raw, func() error {
 		if err := d.Conversation(raw, &c); err != nil {
 			return err
 		}
@@ -428,7 +428,7 @@ func (r *Reports) rows(ctx context.Context, step usher.Step, from, to time.Time,
 		return err
 	}
 	var s report.Shift
-	return r.versions(ctx, tx, "interval", asOf.Step, from, to, &raw, func() error {
+	return r.versions(ctx, tx, intervalsAt, asOf.Step, from, to, &raw, func() error {
 		if err := d.Shift(raw, &s); err != nil {
 			return err
 		}
@@ -437,11 +437,19 @@ func (r *Reports) rows(ctx context.Context, step usher.Step, from, to time.Time,
 	})
 }
 
-// versions reads the rows of a kind as they were at a step.
-func (r *Reports) versions(ctx context.Context, tx *sql.Tx, kind string, step usher.Step, from, to time.Time, raw *sql.RawBytes, fn func() error) error {
-	rows, err := tx.QueryContext(ctx, `SELECT doc FROM report_`+kind+`s WHERE begins_at < ?1 AND ends_at >= ?2 AND since <= ?3
-		UNION ALL SELECT doc FROM report_past WHERE kind = ?4 AND until > ?3 AND since <= ?3 AND begins_at < ?1 AND ends_at >= ?2`,
-		nanos(to), nanos(from), step, kind)
+// Rows as they were at a step: those that have not changed since, and those that have.
+const (
+	conversationsAt = `SELECT doc FROM report_conversations WHERE begins_at < ?1 AND ends_at >= ?2 AND since <= ?3
+		UNION ALL SELECT doc FROM report_past
+		WHERE kind = 'conversation' AND until > ?3 AND since <= ?3 AND begins_at < ?1 AND ends_at >= ?2`
+	intervalsAt = `SELECT doc FROM report_intervals WHERE begins_at < ?1 AND ends_at >= ?2 AND since <= ?3
+		UNION ALL SELECT doc FROM report_past
+		WHERE kind = 'interval' AND until > ?3 AND since <= ?3 AND begins_at < ?1 AND ends_at >= ?2`
+)
+
+// versions reads the rows that a query of the above finds.
+func (r *Reports) versions(ctx context.Context, tx *sql.Tx, query string, step usher.Step, from, to time.Time, raw *sql.RawBytes, fn func() error) error {
+	rows, err := tx.QueryContext(ctx, query, nanos(to), nanos(from), step)
 	if err != nil {
 		return err
 	}

@@ -356,7 +356,7 @@ func life(r *rand.Rand, id string, at, end time.Time, agents []string) []usher.E
 		}
 		s.Intent(pick(r, "refund", "login"))
 	}
-	for cycle := 0; cycle < 3; cycle++ {
+	for range 3 {
 		queue := pick(r, "billing", "support", "general", "quiet")
 		s.Queued(queue, targets[queue], pick(r, "", "", "", "bot_failed"))
 		if !serve(r, s, agents, places[0].channel, pass) {
