@@ -107,6 +107,7 @@ eval: build ## how well usher understands and ranks: the sets of eval/
 	$(BIN) eval run eval/understanding/service.jsonl
 	$(BIN) eval groups eval/understanding/groups.jsonl
 	$(BIN) eval ranking eval/ranking
+	$(BIN) eval faq eval/faq
 
 .PHONY: doctor
 doctor: build ## check a data directory: make doctor DATA=data/demo

@@ -308,16 +308,23 @@ func (s *Server) searchFAQ(ctx context.Context, _ *call, req faqSearchRequest) (
 	if err != nil {
 		return FAQSearch{}, err
 	}
-	out := FAQSearch{Language: or(req.Language, us[0].Language.Tag), Degraded: !f.Book.Answers()}
-	found, err := f.Book.Find(ctx, req.Text, vs[0], out.Language)
+	language := or(req.Language, us[0].Language.Tag)
+	found, err := f.Book.Find(ctx, req.Text, vs[0], language)
 	if err != nil {
 		return FAQSearch{}, err
 	}
-	out.FAQFound = *found
-	if p := s.cfg.Floor.Policy().Bot().AnswerAt; p > 0 && out.AnswerAt > 0 {
-		out.AnswerAt = p
+	out := FAQDoes(*found, s.cfg.Floor.Policy().Bot().AnswerAt)
+	out.Language, out.Degraded = language, !f.Book.Answers()
+	return out, nil
+}
+
+// FAQDoes says what the bot does with what was found, under the policy's
+// bot.answer_at (0 = as fitted).
+func FAQDoes(found usher.FAQFound, answerAt float64) FAQSearch {
+	out := FAQSearch{FAQFound: found, Does: "hand_over"}
+	if answerAt > 0 && out.AnswerAt > 0 {
+		out.AnswerAt = answerAt
 	}
-	out.Does = "hand_over"
 	if len(out.Answers) > 0 {
 		switch p := out.Answers[0].Probability; {
 		case out.AnswerAt > 0 && p >= out.AnswerAt:
@@ -326,5 +333,5 @@ func (s *Server) searchFAQ(ctx context.Context, _ *call, req faqSearchRequest) (
 			out.Does = "suggest"
 		}
 	}
-	return out, nil
+	return out
 }

@@ -266,7 +266,8 @@ func parseMarkdown(file []byte) []part {
 	fenced := false
 	end := func() {
 		if len(parts) == 0 {
-			return // what stands before the first heading is an introduction
+			body = nil // what stands before the first heading is an introduction
+			return
 		}
 		p := &parts[len(parts)-1]
 		p.answer = strings.TrimSpace(strings.Join(body, "\n"))

@@ -17,9 +17,10 @@ import (
 
 	"usher"
 	"usher/api"
+	"usher/faq"
 )
 
-//go:embed demo/team.json demo/policy.json demo/customers.json demo/traffic.jsonl
+//go:embed demo/team.json demo/policy.json demo/customers.json demo/traffic.jsonl demo/faq.md
 var demoFiles embed.FS
 
 func (a *app) demoCommand() *cobra.Command {
@@ -164,6 +165,13 @@ type demoCustomer struct {
 
 // loadDemo puts team, customers and policy through the API.
 func loadDemo(ctx context.Context, c *api.Client) error {
+	answers, err := demoFiles.ReadFile("demo/faq.md")
+	if err != nil {
+		return fmt.Errorf("read demo FAQ: %w", err)
+	}
+	if _, err := c.FAQImport(ctx, faq.Markdown, answers, "", false); err != nil {
+		return fmt.Errorf("import FAQ: %w", err)
+	}
 	var team []map[string]any
 	if err := demoJSON("team.json", &team); err != nil {
 		return err

@@ -66,7 +66,7 @@ func (a *app) evalCommand() *cobra.Command {
 			return a.show(r, func(w io.Writer) { _, _ = r.WriteTo(w) }) // a terminal that is gone cannot be told
 		},
 	}
-	return group("eval", "How well usher understands and ranks", run, groups, ranking)
+	return group("eval", "How well usher understands and ranks", run, groups, ranking, a.evalFAQ())
 }
 
 func (a *app) evaluate(file string, misses bool, run func(*inference.Engine, []eval.Row) (eval.Report, error)) error {

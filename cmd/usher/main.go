@@ -132,7 +132,7 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{commandName(c), err} })
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.understandCommand(), a.matchCommand(), a.policyCommand(), a.keysCommand(), a.accountsCommand(),
-		a.decisionsCommand(), a.evalCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.customersCommand(),
+		a.decisionsCommand(), a.evalCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.customersCommand(), a.faqCommand(),
 	)
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"usher/api"
 	"usher/catalog"
 	"usher/console"
+	"usher/faq"
 	"usher/inference"
 	"usher/intake"
 	"usher/internal/auth"
@@ -34,7 +35,14 @@ type parts struct {
 // wire makes the parts before the dispatcher.
 func (n *node) wire() (err error) {
 	reads := understander{n.engine, n.metrics}
+	index := memindex.New()
+	book, err := faq.NewBook(index)
+	if err != nil {
+		return fmt.Errorf("make FAQ: %w", err)
+	}
+	answers := catalog.NewFAQ(catalog.FAQConfig{Encoder: encoder{n.engine}, Store: n.db, Index: index, Book: book, Log: n.log})
 	n.parts.desk, err = intake.New(intake.Config{
+		FAQ:    book,
 		Region: region(n.cfg.Language), Tiers: tierBounds(n.engine.Status().Value),
 		Reader: n.db, Models: intakeModels{reads}, Door: n.dispatcher, Value: n.engine,
 		Rules: func() intake.Rules { return n.dispatcher.Policy() },
@@ -43,7 +51,7 @@ func (n *node) wire() (err error) {
 	if err != nil {
 		return fmt.Errorf("make intake: %w", err)
 	}
-	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: memindex.New(), Door: n.dispatcher, Log: n.log})
+	n.parts.catalog = catalog.New(catalog.Config{Encoder: encoder{n.engine}, Store: n.db, Index: index, Door: n.dispatcher, Log: n.log})
 	if err := n.connect(); err != nil {
 		return err
 	}
@@ -55,6 +63,7 @@ func (n *node) wire() (err error) {
 	n.parts.server, err = api.New(api.Config{
 		People: people{n.parts.desk, n.db},
 		Desk:   desk{n.parts.desk}, Floor: n.dispatcher, Store: n.db, Understander: apiModels{reads}, Feed: n.hub, Catalog: n.parts.catalog,
+		FAQ:      &api.FAQ{Store: n.db, Book: book, Sync: answers.Sync},
 		Channels: n.platforms(), Web: n.web(), Accounts: n.parts.accounts, Console: pages, Reports: n.reports(),
 		Ready: n.ready, BootstrapKey: n.cfg.BootstrapKey, Log: n.log, Version: version, NewID: newID,
 		Rate: float64(n.cfg.Limits.RequestsPerSecond), Burst: n.cfg.Limits.Burst, Observe: n.metrics.Request,
@@ -62,7 +71,7 @@ func (n *node) wire() (err error) {
 	if err != nil {
 		return fmt.Errorf("make api: %w", err)
 	}
-	n.parts.background = append(n.parts.background, n.parts.desk.Run, n.parts.catalog.Run)
+	n.parts.background = append(n.parts.background, n.parts.desk.Run, n.parts.catalog.Run, answers.Run)
 	return nil
 }
 
