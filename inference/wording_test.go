@@ -11,6 +11,11 @@ func TestWantsHuman(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"转人工":                                  true,
+		"人工智能怎么收费":                             false,
+		"能不能叫真人客服来":                            true,
+		"speak to a human":                     true,
+		"human please":                         true,
+		"can i speak to an agent":              true,
 		"人工":                                   true,
 		"我要找真人客服！":                             true,
 		"不要机器人，转 人 工":                          true,

@@ -130,7 +130,7 @@ func (d *Desk) check(by usher.Principal, req *Request) error {
 		f.add("customer.attributes", faultValue, "a customer cannot set his own attributes")
 	}
 	f.attributes("customer.attributes", c.Attributes)
-	if req.Choice != "" && !slices.ContainsFunc(d.cfg.Models.Bundle().Labels, func(l usher.Label) bool { return l.Label == req.Choice }) {
+	if req.Choice != "" && !toBot(req.Choice) && !slices.ContainsFunc(d.cfg.Models.Bundle().Labels, func(l usher.Label) bool { return l.Label == req.Choice }) {
 		f.add("choice", faultValue, "%q is no choice that was offered", req.Choice)
 	}
 	return f.err()

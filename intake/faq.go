@@ -17,6 +17,11 @@ const (
 	choiceHuman = "human"
 )
 
+// toBot reports whether a choice speaks to the bot and names no intent.
+func toBot(choice string) bool {
+	return strings.HasPrefix(choice, choiceEntry) || choice == choiceOK || choice == choiceNo || choice == choiceHuman
+}
+
 // says takes a choice that speaks to the bot and names no intent: what the
 // conversation is about stays as it was understood.
 func (m *message) says(before []usher.Message, a *usher.Arrival) bool {
