@@ -6,8 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,8 +23,9 @@ type Web struct {
 	Visitors Visitors
 	Links    Links
 	People   WebPeople
-	Pages    Pages         // nil = there is neither page nor script
-	Base     func() string // where customers reach this server: scheme and host
+	Pages    Pages          // nil = there is neither page nor script
+	Base     func() string  // where customers reach this server: scheme and host
+	Proxies  []netip.Prefix // whose X-Forwarded-For is believed; this machine's always is
 
 	PingEvery    time.Duration // comment on idle streams of visitors; defaults to 25 s
 	RefreshEvery time.Duration // how often a waiting visitor's place is counted anew; defaults to 5 s
@@ -122,7 +123,7 @@ func (s *Server) visit(r *http.Request, c *call, how visiting) error {
 	if err := s.allowOrigin(r, c.out); err != nil { // even a refusal must be readable for the page
 		return err
 	}
-	if err := s.web.addrs.take(peer(r), now, http.Header{}); err != nil {
+	if err := s.web.addrs.take(s.web.peer(r), now, http.Header{}); err != nil {
 		return err
 	}
 	var err error
@@ -156,20 +157,26 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(secret)
 }
 
-// peer is whom a request comes from: the peer, or who a proxy on this machine
-// says it is.
-func peer(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// peer is whom a request comes from: the connection's other end, or the last
+// before the proxies that are believed.
+func (w *web) peer(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		hops := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
-		if last := net.ParseIP(strings.TrimSpace(hops[len(hops)-1])); last != nil {
-			return last.String()
+	at := from.Addr().Unmap()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		if !at.IsLoopback() && !slices.ContainsFunc(w.Proxies, func(p netip.Prefix) bool { return p.Contains(at) }) {
+			break
 		}
+		before, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			break
+		}
+		at = before.Unmap()
 	}
-	return host
+	return at.String()
 }
 
 // ownOrigin reports whether a page of this very server asks. Browsers name the

@@ -29,6 +29,7 @@ type webMatter struct {
 	ID            string              `json:"id"`
 	State         webState            `json:"state"`
 	OpenedAt      time.Time           `json:"opened_at"`
+	Answered      bool                `json:"answered"`           // a person wrote to him
 	Position      int                 `json:"position,omitempty"` // from 1
 	EstimatedWait *usher.WaitEstimate `json:"estimated_wait_s"`
 	Agent         *webAgent           `json:"agent"`
@@ -56,20 +57,28 @@ type webMessage struct {
 
 // places are the conversations that a session may see, and since when.
 func (s *Server) places(ctx context.Context, v *usher.Visitor) ([]usher.VisitorPlace, error) {
+	places, _, err := s.placesRead(ctx, v)
+	return places, err
+}
+
+// placesRead is places with the conversations that were read on the way, by id.
+func (s *Server) placesRead(ctx context.Context, v *usher.Visitor) ([]usher.VisitorPlace, map[string]*usher.Conversation, error) {
+	read := map[string]*usher.Conversation{}
 	own, err := s.web.Store.VisitorPlaces(ctx, v.ID)
 	if err != nil || !v.Known() || v.CustomerID == "" {
-		return own, err
+		return own, read, err
 	}
 	for cursor, more := "", true; more && len(own) < placesLimit; {
 		convs, next, err := s.cfg.Store.Conversations(ctx, usher.ConversationFilter{CustomerID: v.CustomerID, Page: usher.Page{Limit: placesLimit, Cursor: cursor}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i := range convs {
 			p, ok := placeOn(&convs[i], v.Channel)
 			if !ok {
 				continue
 			}
+			read[p.ConversationID] = &convs[i]
 			if at := slices.IndexFunc(own, func(o usher.VisitorPlace) bool { return o.ConversationID == p.ConversationID }); at >= 0 {
 				own[at] = p
 				continue
@@ -78,7 +87,7 @@ func (s *Server) places(ctx context.Context, v *usher.Visitor) ([]usher.VisitorP
 		}
 		cursor, more = next, next != ""
 	}
-	return own, nil
+	return own, read, nil
 }
 
 // placeOn is where a known customer's conversation begins for him on a channel.
@@ -99,21 +108,25 @@ func placeOn(conv *usher.Conversation, channel string) (usher.VisitorPlace, bool
 // current is the conversation that a session is in: the last that is not over,
 // else the last.
 func (s *Server) current(ctx context.Context, v *usher.Visitor) (*usher.Conversation, error) {
-	places, err := s.places(ctx, v)
+	places, read, err := s.placesRead(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	var best *usher.Conversation
 	for _, p := range places {
-		conv, err := s.cfg.Store.ConversationByID(ctx, p.ConversationID)
-		if usher.CodeOf(err) == usher.NotFound {
-			continue // retention took it
-		}
-		if err != nil {
-			return nil, err
+		conv := read[p.ConversationID]
+		if conv == nil {
+			one, err := s.cfg.Store.ConversationByID(ctx, p.ConversationID)
+			if usher.CodeOf(err) == usher.NotFound {
+				continue // retention took it
+			}
+			if err != nil {
+				return nil, err
+			}
+			conv = &one
 		}
 		if best == nil || cmp.Or(cmp.Compare(rankOf(conv.Status), rankOf(best.Status)), conv.OpenedAt.Compare(best.OpenedAt), strings.Compare(conv.ID, best.ID)) > 0 {
-			best = &conv
+			best = conv
 		}
 	}
 	return best, nil
@@ -148,7 +161,7 @@ func (s *Server) showMatter(ctx context.Context, conv *usher.Conversation) (*web
 	if ok {
 		r = now
 	}
-	m := &webMatter{ID: conv.ID, OpenedAt: conv.OpenedAt, Choices: []usher.Choice{}}
+	m := &webMatter{ID: conv.ID, OpenedAt: conv.OpenedAt, Answered: conv.FirstResponseAt != nil, Choices: []usher.Choice{}}
 	switch conv.Status {
 	case usher.StatusClosed, usher.StatusWrapping:
 		m.State = webClosed

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -135,10 +136,7 @@ func (ws *webSession) missed(ctx context.Context, start, end usher.Cursor) ([]us
 		}
 	}
 	slices.SortFunc(all, func(a, b usher.Event) int {
-		if a.Step != b.Step {
-			return int(int64(a.Step) - int64(b.Step)) //nolint:gosec // steps of one log lie close
-		}
-		return a.N - b.N
+		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.N, b.N))
 	})
 	return all, nil
 }

@@ -155,7 +155,6 @@ func (s *shop) open(t *testing.T, change ...func(*api.Web)) {
 	})
 }
 
-//nolint:gochecknoglobals // ids of tests
 var ids atomic.Int64
 
 func randomID(kind string) string { return kind + "_w" + itoa(ids.Add(1)) }
@@ -481,7 +480,7 @@ func (v *visitor) events(t *testing.T, last string) *frames {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != 200 {
+	if res.StatusCode != http.StatusOK {
 		t.Fatalf("events: %d", res.StatusCode)
 	}
 	f := &frames{t: t, next: make(chan frameOf, 1000)}

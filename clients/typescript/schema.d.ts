@@ -701,7 +701,11 @@ export interface paths {
          */
         put: operations["setTier"];
         post?: never;
-        delete?: never;
+        /**
+         * Take a customer off the list on which he was entered by hand
+         * @description Scope `supervisor`. The next source of his tier counts at once.
+         */
+        delete: operations["clearTier"];
         options?: never;
         head?: never;
         patch?: never;
@@ -716,7 +720,12 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** A customer's conversations, newest first */
+        /**
+         * What happened with a customer's person over all channels, newest first
+         * @description Conversations, messages, assignments, tier changes, and links with other customers; the field named like
+         *     `type` is set (an `unlink` has its `link`). Texts are shown to keys with `messages` or `supervisor`, and to an
+         *     agent those of conversations that he holds; else `hidden` is true.
+         */
         get: operations["getTimeline"];
         put?: never;
         post?: never;
@@ -1518,6 +1527,299 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * A platform tries the address of a channel
+         * @description Called by the platform, without a key; its own parameters say who it is. For a WeChat Official Account: `signature`, `timestamp`, `nonce`, `echostr`; the answer is the `echostr`.
+         */
+        get: operations["tryCallback"];
+        put?: never;
+        /**
+         * A platform says something
+         * @description Called by the platform, without a key. It is verified and stored before it is answered, and handed on afterwards; the same call again changes nothing. 401 for a signature that does not hold, 403 for what is not in security mode.
+         */
+        post: operations["callback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create and change many customers; a bad row fails alone, with all its faults
+         * @description Scope `supervisor`. At most 10,000 rows, by `id`; the same file again changes nothing. CSV with a header of some of
+         *     the columns id, name, tier, tags, language, phone, phone_verified_at, email, email_verified_at, user_id, openid,
+         *     unionid, the reserved attributes, and `attributes.<name>`; several values are separated by semicolons and an empty
+         *     cell leaves what is there. Or JSON lines of customers, each with its `id`. A phone or e-mail with a date of
+         *     verification counts as proven (B), else as claimed (C).
+         */
+        post: operations["importCustomers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        /** The links that make customers one person, those that were undone too, newest first */
+        get: operations["listLinks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make two customers one person; it can be undone
+         * @description Scope `supervisor`. Conversations stay with their own customer; timeline, history, tier and dedicated agent count
+         *     for the person. Doing it again is no error. 409 for customers with different user ids.
+         */
+        post: operations["mergeCustomer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{id}/unmerge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo a link; both customers are what they were
+         * @description Scope `supervisor`. Give `link_id`, or `customer_id` for every link between the two. usher does not link them again
+         *     by itself. 409 when the two are connected through others only: `error.details` names the links.
+         */
+        post: operations["unmergeCustomer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{id}/suggestions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        /** Who else this customer may be, newest first */
+        get: operations["listSuggestions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/customers/{id}/suggestions/{suggestion}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+                suggestion: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept a suggestion, which links the two, or reject it
+         * @description Scope `agent` or `supervisor`. A rejected one is neither made nor suggested again.
+         */
+        post: operations["decideSuggestion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tiers/proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whom the value model would make vip
+         * @description Scope `supervisor`. Advice alone; accepting one is an entry by hand (`PUT /v1/customers/{id}/tier`).
+         */
+        get: operations["listProposals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tiers/{tier}/customers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                tier: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Who was entered in a tier by hand, while the entry holds
+         * @description Scope `supervisor` or `reports`.
+         */
+        get: operations["listTier"];
+        put?: never;
+        /**
+         * Enter up to 1,000 customers in a tier by hand, until a date; one that fails, fails alone
+         * @description Scope `supervisor`.
+         */
+        post: operations["enterTier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/faq": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The FAQ, by id
+         * @description Scope `policy`, `supervisor`, `messages` or `agent`.
+         */
+        get: operations["listFAQ"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/faq/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create and replace many entries; a bad row fails alone, the good ones are stored all or none
+         * @description Scope `policy`. CSV with a header of some of the columns id, language, question, answer, alternatives, tags, enabled
+         *     (question and answer are required; several alternatives or tags are separated by `|`; rows of one id are one entry in
+         *     several languages). Markdown with a heading `## Question {#id}` per entry and the answer below it, `Also: another | wording`
+         *     first if wanted. JSON, an array of entries, or JSON lines. Entries that are not in the file stay as they are.
+         */
+        post: operations["importFAQ"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/faq/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What the bot would answer
+         * @description Scope `policy`, `supervisor`, `messages` or `agent`. Nothing is stored.
+         */
+        post: operations["searchFAQ"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/faq/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** One entry */
+        get: operations["getFAQ"];
+        /**
+         * Create or replace an entry; it is found at once
+         * @description Scope `policy`.
+         */
+        put: operations["putFAQ"];
+        post?: never;
+        /**
+         * Remove an entry
+         * @description Scope `policy`.
+         */
+        delete: operations["deleteFAQ"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1578,6 +1880,23 @@ export interface components {
             value: string;
             verified?: boolean;
             channel?: string;
+            /**
+             * @description How well it is proven: A signed by a platform or by us, B by a one-time password or DMARC, C claimed; absent: A or B when verified, else C
+             * @enum {string}
+             */
+            level?: "A" | "B" | "C";
+            /**
+             * Format: date-time
+             * @description When the customer last used it
+             */
+            seen_at?: string;
+            /**
+             * Format: date-time
+             * @description It was his until then
+             */
+            valid_to?: string;
+            /** @description As it was sent, where its canonical form differs */
+            raw?: string;
         };
         /** @description Wishes of the caller, honoured for server keys only */
         Hints: {
@@ -1972,6 +2291,8 @@ export interface components {
             tier_expires_at?: unknown;
             value?: unknown;
             anonymous?: unknown;
+            linked?: unknown;
+            names?: unknown;
             created_at?: unknown;
             version?: unknown;
         };
@@ -2000,13 +2321,17 @@ export interface components {
             tags: string[];
             language?: string;
             anonymous?: boolean;
+            /** @description Other customers of the same person */
+            linked?: string[];
+            /** @description Other names under which messages came from the same mailbox */
+            names?: string[];
             /** Format: date-time */
             created_at: string;
             version: number;
         };
         /**
          * @description tiers, keyword_lists, skills, rules, queues, capacity, offers, clarify, conversation, weights,
-         *     fallback. Checked by POST /v1/policy/validate, which names every fault with its path.
+         *     fallback, calendars, overflow, reserve, bot. Checked by POST /v1/policy/validate, which names every fault with its path.
          */
         PolicyDocument: {
             [key: string]: unknown;
@@ -2110,6 +2435,11 @@ export interface components {
             kind: components["schemas"]["ChannelKind"];
             name: string;
             language?: string;
+            settings: {
+                [key: string]: string;
+            };
+            /** @description Which secrets are set; what they are is never shown */
+            secrets_set: string[];
             version: number;
         };
         Key: {
@@ -2178,6 +2508,8 @@ export interface components {
             state: "queued" | "clarifying" | "bot" | "assigned" | "closed" | "unavailable";
             /** Format: date-time */
             opened_at: string;
+            /** @description A person wrote to the visitor */
+            answered: boolean;
             position?: number;
             /** @description Null when nobody suitable is online */
             estimated_wait_s: {
@@ -2412,6 +2744,110 @@ export interface components {
                 acts: "now" | "later" | "no";
             }[];
         };
+        PolicyWords: {
+            zh: string;
+            en: string;
+        } | null;
+        Evidence: {
+            /** @description phone, email, unionid, jwt, token, signed, payload, manual, or the kind of an account key */
+            kind: string;
+            /** @description The key that both have */
+            value?: string;
+            /** @enum {string} */
+            level: "A" | "B" | "C";
+        };
+        Link: {
+            id: string;
+            a: string;
+            b: string;
+            evidence: components["schemas"]["Evidence"];
+            /** @description usher when automatic */
+            by: string;
+            auto: boolean;
+            /** Format: date-time */
+            at: string;
+            reason?: string;
+            /** Format: date-time */
+            undone_at?: string;
+            undone_by?: string;
+            why?: string;
+        };
+        Suggestion: {
+            id: string;
+            customers: string[];
+            evidence: components["schemas"]["Evidence"];
+            /** @enum {string} */
+            why: "claimed" | "shared" | "contradiction" | "stale" | "role_mailbox" | "several" | "ambiguous" | "apart" | "owned" | "recycled";
+            /** @enum {string} */
+            state: "open" | "accepted" | "rejected";
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            decided_at?: string;
+            decided_by?: string;
+        };
+        TimelineItem: {
+            /** @enum {string} */
+            type: "conversation" | "message" | "assignment" | "tier" | "link" | "unlink";
+            /** Format: date-time */
+            at: string;
+            customer_id?: string;
+            conversation?: components["schemas"]["Conversation"];
+            message?: components["schemas"]["Message"];
+            assignment?: {
+                id: string;
+                conversation_id: string;
+                agent_id: string;
+                /** Format: date-time */
+                started_at: string;
+                /** Format: date-time */
+                ended_at?: string;
+            };
+            tier?: {
+                tier: string;
+                source: string;
+            };
+            link?: components["schemas"]["Link"];
+            /** @description The text is not shown to this key */
+            hidden?: boolean;
+        };
+        /** @description One answer of the bot. Titles and answers have the same languages. */
+        FAQEntry: {
+            id?: string;
+            /** @description By language (zh, en): the question as a customer is shown it, at most 300 characters */
+            titles: {
+                [key: string]: string;
+            };
+            /** @description Other wordings, in any language */
+            questions?: string[];
+            /** @description By language, at most 4,000 characters */
+            answers: {
+                [key: string]: string;
+            };
+            tags?: string[];
+            /** @default true */
+            enabled?: boolean;
+            readonly version?: number;
+            /** Format: date-time */
+            readonly updated_at?: string;
+        };
+        FAQSearch: {
+            answers: {
+                id: string;
+                /** @description Title in the language asked */
+                question: string;
+                text: string;
+                /** @description Calibrated: that it answers the customer */
+                probability: number;
+            }[];
+            /** @description From this probability on it is given; 0 = never (no calibrated model) */
+            answer_at: number;
+            suggest_at: number;
+            /** @enum {string} */
+            does: "answer" | "suggest" | "hand_over";
+            language: string;
+            degraded: boolean;
+        };
     };
     responses: {
         /**
@@ -2426,6 +2862,40 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description What became of every row */
+        Rows: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": {
+                    created: number;
+                    updated: number;
+                    unchanged?: number;
+                    failed: number;
+                    dry_run?: boolean;
+                    rows: {
+                        row: number;
+                        id?: string;
+                        /** @enum {string} */
+                        status: "created" | "updated" | "unchanged" | "failed";
+                        error?: components["schemas"]["RowFailure"];
+                    }[];
+                };
+            };
+        };
+        /** @description The customer as he is now, and the links that changed */
+        Merged: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": {
+                    customer: components["schemas"]["Customer"];
+                    links: components["schemas"]["Link"][];
+                };
             };
         };
         /** @description The conversation as it is now */
@@ -3627,6 +4097,21 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    clearTier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Customer"];
+            default: components["responses"]["Error"];
+        };
+    };
     getTimeline: {
         parameters: {
             query?: {
@@ -3649,13 +4134,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page"] & {
-                        data?: {
-                            /** @enum {string} */
-                            type: "conversation";
-                            /** Format: date-time */
-                            at: string;
-                            conversation: components["schemas"]["Conversation"];
-                        }[];
+                        data?: components["schemas"]["TimelineItem"][];
                     };
                 };
             };
@@ -3873,6 +4352,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "from": 1,
+                     *       "to": 0,
+                     *       "differences": [
+                     *         {
+                     *           "path": "rules[invoices]",
+                     *           "kind": "removed",
+                     *           "before": {
+                     *             "id": "invoices",
+                     *             "then": {
+                     *               "queue": "billing"
+                     *             }
+                     *           },
+                     *           "after": null
+                     *         }
+                     *       ],
+                     *       "sentences": [
+                     *         {
+                     *           "path": "rules[invoices]",
+                     *           "kind": "removed",
+                     *           "before": {
+                     *             "zh": "所有会话：进入「账单」队列。",
+                     *             "en": "Always send it to “账单”."
+                     *           },
+                     *           "after": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         from: number;
                         /** @description 0 is the draft */
@@ -3883,6 +4392,14 @@ export interface operations {
                             kind: "added" | "removed" | "changed" | "moved";
                             before?: unknown;
                             after?: unknown;
+                        }[];
+                        /** @description The same in words: before is null for what was added, after for what was removed */
+                        sentences: {
+                            path: string;
+                            /** @enum {string} */
+                            kind: "added" | "removed" | "changed" | "moved";
+                            before: components["schemas"]["PolicyWords"];
+                            after: components["schemas"]["PolicyWords"];
                         }[];
                     };
                 };
@@ -4076,11 +4593,36 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "kind": "wechat",
+                 *       "name": "官方服务号",
+                 *       "language": "zh",
+                 *       "settings": {
+                 *         "app_id": "wx0123456789abcdef"
+                 *       },
+                 *       "secrets": {
+                 *         "token": "ChosenThere",
+                 *         "encoding_aes_key": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ",
+                 *         "app_secret": "0123456789abcdef0123456789abcdef"
+                 *       }
+                 *     }
+                 */
                 "application/json": {
                     id?: string;
                     kind: components["schemas"]["ChannelKind"];
                     name?: string;
                     language?: string;
+                    /** @description What the adapter of the kind needs and anybody may see; they replace those there were. `wechat`: `app_id`, `api_base`, `mode` (always `security`), `menu.<key>` (what a click on a menu says). */
+                    settings?: {
+                        [key: string]: string;
+                    };
+                    /** @description Write-only, merged into those there are; `""` removes one. `wechat`: `token`, `encoding_aes_key`, `app_secret`. */
+                    secrets?: {
+                        [key: string]: string;
+                    };
+                    /** @description As read; ignored */
+                    secrets_set?: unknown;
                     /** @description Ignored */
                     version?: number;
                 };
@@ -5103,6 +5645,565 @@ export interface operations {
                         };
                     };
                 };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    tryCallback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the platform expects */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    callback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/xml": string;
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What the platform expects */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    importCustomers: {
+        parameters: {
+            query?: {
+                /** @description Say what would happen and store nothing */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description The same key and request give the first answer again, with 200; another request is 422 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            200: components["responses"]["Rows"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listLinks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: components["schemas"]["Link"][];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    mergeCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "customer_id": "cust_2",
+                 *       "reason": "the customer said so on the phone"
+                 *     }
+                 */
+                "application/json": {
+                    customer_id: string;
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["Merged"];
+            default: components["responses"]["Error"];
+        };
+    };
+    unmergeCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "customer_id": "cust_2",
+                 *       "reason": "a brother with the same phone"
+                 *     }
+                 */
+                "application/json": {
+                    link_id?: string;
+                    customer_id?: string;
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["Merged"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listSuggestions: {
+        parameters: {
+            query?: {
+                /** @description Defaults to open */
+                state?: "open" | "accepted" | "rejected" | "all";
+            };
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: components["schemas"]["Suggestion"][];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    decideSuggestion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+                suggestion: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    action: "accept" | "reject";
+                };
+            };
+        };
+        responses: {
+            /** @description The suggestion as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suggestion"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listProposals: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["Limit"];
+                /** @description next_cursor of the answer before */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: components["schemas"]["Customer"][];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    listTier: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["Limit"];
+                /** @description next_cursor of the answer before */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                tier: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: {
+                            customer: components["schemas"]["Customer"];
+                            tier: string;
+                            /** @enum {string} */
+                            source: "manual";
+                            reason: string;
+                            /** Format: date-time */
+                            expires_at: string;
+                            by: string;
+                        }[];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    enterTier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request give the first answer again, with 200; another request is 422 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                tier: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "customers": [
+                 *         "boss",
+                 *         "press-7"
+                 *       ],
+                 *       "reason": "launch guests",
+                 *       "expires_at": "2027-01-01T00:00:00Z"
+                 *     }
+                 */
+                "application/json": {
+                    customers: string[];
+                    reason: string;
+                    /** Format: date-time */
+                    expires_at: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["Rows"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listFAQ: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["Limit"];
+                /** @description next_cursor of the answer before */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"] & {
+                        data?: components["schemas"]["FAQEntry"][];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    importFAQ: {
+        parameters: {
+            query?: {
+                /** @description Report what would become of every row, and change nothing */
+                dry_run?: boolean;
+                /** @description Of questions that do not say theirs; without it Chinese characters make them Chinese, all else is English */
+                language?: string;
+            };
+            header?: {
+                /** @description The same key and request give the first answer again, with 200; another request is 422 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example id,language,question,answer
+                 *     returns,en,How do I return an item?,Within 7 days.
+                 */
+                "text/csv": string;
+                /**
+                 * @example ## How do I return an item? {#returns}
+                 *     Within 7 days.
+                 */
+                "text/markdown": string;
+                "application/json": components["schemas"]["FAQEntry"][];
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description What became of every row */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        dry_run: boolean;
+                        created: number;
+                        updated: number;
+                        unchanged: number;
+                        failed: number;
+                        rows: {
+                            row: number;
+                            id?: string;
+                            /** @enum {string} */
+                            status: "created" | "updated" | "unchanged" | "failed";
+                            error?: components["schemas"]["RowFailure"];
+                        }[];
+                    };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    searchFAQ: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "How can I get my money back?"
+                 *     }
+                 */
+                "application/json": {
+                    text: string;
+                    /** @description BCP-47 tag; without it that of the text */
+                    language?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description At most three answers, likeliest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "answers": [
+                     *         {
+                     *           "id": "returns",
+                     *           "question": "How do I return an item?",
+                     *           "text": "Within 7 days.",
+                     *           "probability": 0.91
+                     *         }
+                     *       ],
+                     *       "answer_at": 0.85,
+                     *       "suggest_at": 0.1,
+                     *       "does": "answer",
+                     *       "language": "en",
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FAQSearch"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    getFAQ: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entry */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FAQEntry"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    putFAQ: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is to be changed; another state is 412. * is any */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "titles": {
+                 *         "en": "How do I return an item?",
+                 *         "zh": "怎么退货？"
+                 *       },
+                 *       "questions": [
+                 *         "send it back"
+                 *       ],
+                 *       "answers": {
+                 *         "en": "Within 7 days.",
+                 *         "zh": "7 天内。"
+                 *       },
+                 *       "tags": [
+                 *         "returns"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["FAQEntry"];
+            };
+        };
+        responses: {
+            /** @description The entry */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FAQEntry"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FAQEntry"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    deleteFAQ: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is to be changed; another state is 412. * is any */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Error"];
         };

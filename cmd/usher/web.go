@@ -56,7 +56,11 @@ func (n *node) openLinks(ctx context.Context) error {
 
 // web is what visitors need of the node.
 func (n *node) web() *api.Web {
+	proxies, err := n.cfg.Proxies()
+	if err != nil {
+		proxies = nil // a configuration with a fault does not come this far
+	}
 	return &api.Web{
-		Store: n.db, Visitors: auth.Visitors{Secrets: n.db}, Links: n.links, Base: n.links.Base, Pages: widget.New(), People: n.parts.desk,
+		Store: n.db, Visitors: auth.Visitors{Secrets: n.db}, Links: n.links, Base: n.links.Base, Pages: widget.New(), People: n.parts.desk, Proxies: proxies,
 	}
 }

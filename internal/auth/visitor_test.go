@@ -38,7 +38,7 @@ func TestIdentify(t *testing.T) {
 		}
 		return c
 	}
-	sign := func(m jwt.SigningMethod, kid any, secret any, c claims) string {
+	sign := func(m jwt.SigningMethod, kid, secret any, c claims) string {
 		tok := jwt.NewWithClaims(m, c)
 		if kid != nil {
 			tok.Header["kid"] = kid

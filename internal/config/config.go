@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,6 +30,9 @@ type Config struct {
 	// PublicURL is where customers reach the chat page: scheme and host. Links of
 	// invitations begin with it. Defaults to the address on which the API listens.
 	PublicURL string `yaml:"public_url"`
+	// TrustedProxies are networks, separated by commas, whose X-Forwarded-For says
+	// whom a visitor's request comes from: "10.0.0.0/8". This machine's always does.
+	TrustedProxies string `yaml:"trusted_proxies"`
 	// AdminAddr is where metrics and profiles listen, without authentication;
 	// "off" closes it. Defaults to "127.0.0.1:9090".
 	AdminAddr string `yaml:"admin_addr"`
@@ -124,6 +128,7 @@ func Settings() []Setting {
 		text("data", "directory of the database (default data)", func(c *Config) *string { return &c.Data }),
 		text("addr", "address of the API; port 0 picks a free one (default 127.0.0.1:8080)", func(c *Config) *string { return &c.Addr }),
 		text("public_url", "where customers reach the chat page (default: the API's address)", func(c *Config) *string { return &c.PublicURL }),
+		text("trusted_proxies", "networks whose X-Forwarded-For is believed, such as 10.0.0.0/8", func(c *Config) *string { return &c.TrustedProxies }),
 		text("admin_addr", "address of metrics and profiles; off closes it (default 127.0.0.1:9090)", func(c *Config) *string { return &c.AdminAddr }),
 		text("language", "workspace language: zh or en (default zh)", func(c *Config) *string { return &c.Language }),
 		text("onnxruntime", "path of the ONNX Runtime library (default: looked for)", func(c *Config) *string { return &c.ONNXRuntime }),
@@ -203,6 +208,22 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// Proxies is TrustedProxies as networks.
+func (c Config) Proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for part := range strings.SplitSeq(c.TrustedProxies, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8", part)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 // Validate reports every fault of c at once, or nil.
 func (c Config) Validate() error { return asError(c.faults()) }
 
@@ -223,6 +244,9 @@ func (c Config) faults() []usher.Detail {
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
 		fault("public_url", "%q is not an address such as https://help.example.com", c.PublicURL)
+	}
+	if _, err := c.Proxies(); err != nil {
+		fault("trusted_proxies", "%v", err)
 	}
 	address := func(path, v string) {
 		_, port, err := net.SplitHostPort(v)

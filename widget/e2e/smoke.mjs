@@ -202,7 +202,7 @@ test("choices are buttons, and say which one it was", async () => {
   const context = await browser.newContext({ locale: "zh-CN", viewport: { width: 390, height: 844 } });
   const page = await context.newPage();
   const conversation = {
-    id: "conv_1", state: "clarifying", opened_at: "2026-03-02T09:00:00Z", estimated_wait_s: null, agent: null, invitation: null,
+    id: "conv_1", state: "clarifying", opened_at: "2026-03-02T09:00:00Z", answered: false, estimated_wait_s: null, agent: null, invitation: null,
     choices: [{ id: "refund", label: "退款", text: "" }, { id: "human", label: "转人工", text: "" }],
   };
   const message = (id, author, text, more) => ({ id, conversation_id: "conv_1", author, text, attachments: [], at: "2026-03-02T09:00:00Z", ...more });

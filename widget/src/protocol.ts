@@ -141,7 +141,11 @@ export class Chat {
     this.stop();
     this.kept = {};
     this.last = "";
-    this.keep({});
+    try {
+      localStorage.removeItem(this.name);
+    } catch {
+      // as in load
+    }
     this.listener.history([]);
     this.listener.conversation(null);
     this.listener.outgoing([]);
@@ -398,6 +402,7 @@ export class Chat {
   }
 
   private keep(change: Kept): void {
+    this.load(); // another tab may have changed the rest
     this.kept = { ...this.kept, ...change };
     try {
       localStorage.setItem(this.name, JSON.stringify(this.kept));

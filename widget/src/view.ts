@@ -73,6 +73,7 @@ export function view(opts: ViewOptions): View {
       if (at >= 0) shown[at] = m;
       else {
         shown.push(m);
+        shown.sort((a, b) => Date.parse(a.at) - Date.parse(b.at)); // an answer may overtake what it answers
         if (m.author !== "customer") opts.onMessage?.();
       }
       drawn();
@@ -200,7 +201,7 @@ export function view(opts: ViewOptions): View {
           }),
         );
       }
-    if (conv?.state === "closed") {
+    if (conv?.state === "closed" && conv.answered) {
       const id = conv.id;
       if (chat.rated === id) items.push(el("p", { text: w.rated }));
       else {

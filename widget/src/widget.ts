@@ -59,7 +59,9 @@ function begin(script: HTMLScriptElement): void {
     close();
     button.focus();
   });
-  const theme = data["theme"];
+  // A page that does not say it has a dark side is light, whatever the system likes.
+  const dark = getComputedStyle(document.documentElement).colorScheme.includes("dark");
+  const theme = data["theme"] ?? (dark ? "auto" : "light");
   if (theme === "light" || theme === "dark") host.dataset["theme"] = theme;
 
   function counted(n: number): void {
@@ -89,7 +91,7 @@ function begin(script: HTMLScriptElement): void {
     open,
     close,
     identify: (token) => v.chat.identify(async () => (typeof token === "string" ? token : token())),
-    logout: () => void v.chat.logout(),
+    logout: () => void v.chat.logout().then(() => v.root.hidden || v.chat.start()),
   };
   if (v.chat.known) v.chat.start(); // an answer may be waiting
 }
