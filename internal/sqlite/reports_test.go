@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"os"
 	"slices"
 	"strconv"
@@ -114,5 +115,46 @@ func TestStoredReports(t *testing.T) {
 			t.Errorf("%s (-memory +store):\n%.2000s", d.Name, diff)
 		}
 		t.Logf("%s read and computed in %s", d.Name, took)
+	}
+}
+
+// What a commit costs while the reports follow, beside what it costs alone: the
+// two share the one write connection.
+func BenchmarkCommitBesideReports(b *testing.B) {
+	start := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	for _, follow := range []bool{false, true} {
+		b.Run(map[bool]string{false: "alone", true: "followed"}[follow], func(b *testing.B) {
+			changes := storetest.Changes(storetest.Log(3, b.N/8+8, start, 1))
+			db := open(b, b.TempDir(), sqlite.Options{})
+			fence, err := db.Acquire(b.Context(), "test")
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			if follow {
+				now := changes[len(changes)-1].Now // rows as they were are kept, too
+				go func() {
+					done <- db.Reports(sqlite.ReportOptions{Now: func() time.Time { return now }, Keep: 48 * time.Hour}).Run(ctx)
+				}()
+			} else {
+				done <- nil
+			}
+			b.ResetTimer()
+			n := 0
+			for chunk := range slices.Chunk(changes, 8) {
+				if n += len(chunk); n > b.N {
+					break
+				}
+				if err := db.Commit(ctx, fence, chunk); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			stop()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+		})
 	}
 }
