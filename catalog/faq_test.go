@@ -66,7 +66,7 @@ func TestFAQFollowsTheEntries(t *testing.T) {
 	if len(a.encoded) != 5 || len(a.shown) != 2 || a.index["faq:e-1/b#0"] || !a.index["faq:e-1/a#0"] {
 		t.Errorf("after a change and a deletion: encoded %v, shown %d, index %v", a.encoded, len(a.shown), a.index)
 	}
-	a.world.index = map[string]bool{} // memory is gone: a new start
+	a.index = map[string]bool{} // memory is gone: a new start
 	sync(a.faq())
 	if len(a.encoded) != 5 || len(a.shown) != 2 || !a.index["faq:e-1/a#1"] {
 		t.Errorf("after a start: encoded %v, shown %d, index %v", a.encoded, len(a.shown), a.index)

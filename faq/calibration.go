@@ -3,6 +3,7 @@ package faq
 import (
 	_ "embed" // the parameters
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -43,7 +44,7 @@ func calibrations() (map[string]calibration, error) {
 		out[c.Embedding] = c
 	}
 	if _, ok := out[""]; !ok {
-		return nil, fmt.Errorf("read calibration: none for wording alone")
+		return nil, errors.New("read calibration: none for wording alone")
 	}
 	return out, nil
 }

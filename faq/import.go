@@ -124,8 +124,10 @@ func join(parts []part, language string, merge bool) []Row {
 			rows = append(rows, Row{Row: len(rows) + 1, Line: p.line, Entry: p.entry, Err: p.err})
 			continue
 		case !merge || overlaps(rows[i].Entry.Titles, p.entry.Titles):
-			rows = append(rows, Row{Row: len(rows) + 1, Line: p.line, Entry: p.entry,
-				Err: usher.Errorf(usher.InvalidArgument, "the id stands in row %d already", rows[i].Row).At("id")})
+			rows = append(rows, Row{
+				Row: len(rows) + 1, Line: p.line, Entry: p.entry,
+				Err: usher.Errorf(usher.InvalidArgument, "the id stands in row %d already", rows[i].Row).At("id"),
+			})
 			continue
 		}
 		e := &rows[i].Entry

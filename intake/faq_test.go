@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"usher"
 	"usher/intake"
 )
@@ -93,8 +95,8 @@ func TestChoicesForTheBot(t *testing.T) {
 	if f := d.last.Found; f == nil || f.Answers[0].ID != "a" || f.Answers[0].Probability != 1 || d.last.Message.Choice != "faq:a" {
 		t.Errorf("an entry chosen: %+v", f)
 	}
-	if top, _ := d.last.Understanding.Top(); before == nil || top != before.Intents[0].Label {
-		t.Errorf("the choice of an answer changed the intent to %q", top)
+	if diff := cmp.Diff(before, d.last.Understanding); before == nil || diff != "" {
+		t.Errorf("the choice of an answer changed what it is about (-want +got):\n%s", diff)
 	}
 	if choose("faq:gone"); d.last.Found != nil {
 		t.Errorf("an entry that is gone: %+v", d.last.Found)
