@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,7 +196,7 @@ func (f *flood) customer(ctx context.Context, k int) {
 	n := min(floodEach, f.n-k*floodEach)
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = fmt.Sprintf("%d", 1_000_000+k*1000+i)
+		ids[i] = strconv.Itoa(1_000_000 + k*1000 + i)
 	}
 	for i := range n - 1 {
 		if chance.IntN(20) == 0 {
@@ -284,6 +285,7 @@ func (f *flood) answer(ctx context.Context) {
 
 // check reads the stopped server's database and the platform.
 func (f *flood) check(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	var out bytes.Buffer
 	if code := run(ctx, []string{"doctor", "--data", f.dir}, func(string) string { return "" }, strings.NewReader(""), &out, &out); code != exitOK {

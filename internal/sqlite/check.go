@@ -100,6 +100,7 @@ func rowChecks() []rowCheck {
 		{joined, `SELECT id, 'its conversation is not stored' FROM offers WHERE conversation_id NOT IN (SELECT id FROM conversations)`},
 		{joined, `SELECT id, 'its conversation is not stored' FROM assignments WHERE conversation_id NOT IN (SELECT id FROM conversations)`},
 		{joined, `SELECT id, 'its conversation is not stored' FROM decisions WHERE conversation_id NOT IN (SELECT id FROM conversations)`},
+		{joined, `SELECT id, 'its message is not stored' FROM outbox WHERE id NOT IN (SELECT id FROM messages)`},
 		{joined, `SELECT id, 'its customer is not stored' FROM conversations WHERE customer_id NOT IN (SELECT id FROM customers)`},
 		{joined, `SELECT kind, 'an identity of a customer who is not stored' FROM identities WHERE customer_id NOT IN (SELECT id FROM customers)`},
 		{joined, `SELECT agent_id, 'a state without an agent' FROM agent_states WHERE agent_id NOT IN (SELECT id FROM agents)`},
@@ -113,6 +114,11 @@ func rowChecks() []rowCheck {
 			AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.conversation_id = c.id AND a.ended_at = 0 AND a.agent_id = c.agent_id)`},
 		{running, `SELECT a.id, 'is running, and its conversation is ' || c.status FROM assignments a JOIN conversations c ON c.id = a.conversation_id
 			WHERE a.ended_at = 0 AND (c.status NOT IN ('assigned', 'wrapping') OR c.agent_id <> a.agent_id)`},
+		{"columns follow documents", `SELECT id, 'its columns and its document differ' FROM outbox
+			WHERE state <> json_extract(doc, '$.state') OR channel <> json_extract(doc, '$.channel')`},
+		{"the outbox follows its messages", `SELECT o.id, 'is ' || o.state || ', and its message ' || json_extract(m.doc, '$.delivery.state')
+			FROM outbox o JOIN messages m ON m.id = o.id WHERE o.state IN ('accepted', 'failed', 'unknown')
+			AND o.state <> replace(replace(json_extract(m.doc, '$.delivery.state'), 'delivered', 'accepted'), 'read', 'accepted')`},
 		{"columns follow documents", `SELECT id, 'its columns and its document differ' FROM conversations
 			WHERE status <> json_extract(doc, '$.status') OR agent_id <> coalesce(json_extract(doc, '$.agent_id'), '')`},
 	}
