@@ -16,6 +16,8 @@ import (
 
 	"usher"
 	"usher/api"
+	"usher/internal/channel/wechat"
+	"usher/internal/channel/wechat/wechattest"
 )
 
 // TestPromises keeps the promises that a customer-service manager was made, in
@@ -39,7 +41,7 @@ func TestPromises(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	f := &shopfloor{t: t, client: p.client()}
+	f := &shopfloor{t: t, client: p.client(), url: p.url}
 	f.open()
 	t.Run("a VIP writing in the App reaches his dedicated agent", f.vip)
 	t.Run("a technical question goes to the support group by intent, with no keyword rule", f.technical)
@@ -48,13 +50,16 @@ func TestPromises(t *testing.T) {
 	t.Run("a blacklisted customer is blocked with the reason", f.blacklisted)
 	t.Run("a manager publishes a keyword rule and the next message follows it", f.keyword)
 	t.Run("when nobody is there the customer may leave a message", f.leaveMessage)
+	t.Run("when WeChat is busy the customer goes on at the web, and is asked nothing twice", f.moves)
 }
 
 // shopfloor is a team at work.
 type shopfloor struct {
 	t      *testing.T
 	client *api.Client
+	url    string
 	n      int
+	moved  string // the conversation that went from WeChat to the web
 }
 
 // answer is what a channel is told about a message.
@@ -107,6 +112,11 @@ func (f *shopfloor) publish(t *testing.T, note string, change func(p *usher.Poli
 func (f *shopfloor) open() {
 	t := f.t
 	t.Helper()
+	var admin struct {
+		Secret string `json:"secret"`
+	}
+	f.do(t, http.MethodPost, "/v1/keys", map[string]any{"name": "manager", "scopes": []string{"admin"}}, &admin)
+	f.client = api.NewClient(f.url, admin.Secret)
 	for _, a := range []struct {
 		id, skill string
 		level     int
@@ -318,5 +328,167 @@ func (f *shopfloor) leaveMessage(t *testing.T) {
 	}
 	if e, ok := errors.AsType[*usher.Error](f.client.Do(t.Context(), http.MethodGet, "/v1/conversations/none", nil, nil)); !ok || e.Code != usher.NotFound {
 		t.Error("an unknown conversation is told as one")
+	}
+}
+
+const (
+	appID  = "wx0123456789abcdef"
+	token  = "usherTok01"
+	aesKey = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
+)
+
+// moves is a customer on WeChat when everybody is busy: he is invited to the
+// web, follows the link, and goes on with the same conversation in his place.
+func (f *shopfloor) moves(t *testing.T) {
+	platform := wechattest.New(appID, "app-secret", nil)
+	defer platform.Close()
+	f.do(t, http.MethodPut, "/v1/channels/wechat", map[string]any{
+		"kind": "wechat", "name": "公众号", "settings": map[string]string{"app_id": appID, "api_base": platform.URL},
+		"secrets": map[string]string{"token": token, "encoding_aes_key": aesKey, "app_secret": "app-secret"},
+	}, nil)
+	f.publish(t, "when WeChat is busy, to the web", func(p *usher.Policy) {
+		p.Overflow = []usher.Overflow{{Channel: "wechat", When: usher.WhenBusy, Do: usher.DoInvite, To: "web"}}
+		p.Queues = append(p.Queues, usher.Queue{
+			ID: "returns", Name: "退换货", TargetS: 60, MaxWaitS: 240, Selection: usher.SelectBestFit,
+			Require: []usher.SkillLevel{{Name: "退换货", Level: 5}},
+		})
+		p.Rules = slices.Insert(p.Rules, 0, usher.Rule{
+			ID: "returns", When: &usher.Condition{Field: "channel.kind", Op: "in", Value: []string{"wechat", "web"}}, Then: usher.Effect{Queue: "returns"},
+		})
+	})
+	// The one who can help is full.
+	f.do(t, http.MethodPatch, "/v1/agents/wang-fang", map[string]any{"capacity": map[string]any{"units": 0}}, nil)
+
+	codec, err := wechat.NewCodec(token, aesKey, appID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes := func(id, text string) {
+		t.Helper()
+		call, err := wechattest.Seal(codec, wechattest.Text("openid-li", id, text, time.Now()), time.Now(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		platform.Wrote("openid-li")
+		if status, body, err := call.Post(t.Context(), http.DefaultClient, f.url+"/channels/wechat"); err != nil || status != http.StatusOK {
+			t.Fatalf("the platform was answered %d %q, %v", status, body, err)
+		}
+	}
+	writes("1001", "我买的耳机坏了，要退货")
+	var link string
+	soon(t, "the invitation", func() bool {
+		for _, text := range platform.Texts("openid-li") {
+			if _, rest, ok := strings.Cut(text, "#continue="); ok {
+				link, _, _ = strings.Cut(rest, "\n")
+			}
+		}
+		return link != ""
+	})
+	before := f.only(t, "wechat")
+	if before.Status != usher.StatusQueued || before.Routing.State != usher.StateOverflow || before.Routing.Position != 1 {
+		t.Fatalf("while he has not moved he keeps his place: %s, %+v", before.Status, before.Routing)
+	}
+
+	// He follows the link, in a browser that nobody knows.
+	var key struct {
+		Secret string `json:"secret"`
+	}
+	f.do(t, http.MethodPost, "/v1/keys", map[string]any{"name": "site", "scopes": []string{"visitor"}, "channel": "web", "origins": []string{f.url}}, &key)
+	visitor := func(bearer string) *api.Client { return api.NewClient(f.url, bearer) }
+	var session struct {
+		Session        string `json:"session"`
+		ConversationID string `json:"conversation_id"`
+	}
+	if err := visitor(key.Secret).Do(t.Context(), http.MethodPost, "/v1/web/session", map[string]any{"channel": "web", "continue": link}, &session); err != nil {
+		t.Fatal(err)
+	}
+	if session.ConversationID != before.ID {
+		t.Fatalf("the link led to %q, not to %s", session.ConversationID, before.ID)
+	}
+	if err := visitor(key.Secret).Do(t.Context(), http.MethodPost, "/v1/web/session", map[string]any{"channel": "web", "continue": link}, nil); usher.CodeOf(err) != usher.Conflict {
+		t.Errorf("the link works twice: %v", err)
+	}
+	var history struct {
+		Data []struct {
+			Text string `json:"text"`
+		} `json:"data"`
+	}
+	web := visitor(session.Session)
+	if err := web.Do(t.Context(), http.MethodGet, "/v1/web/messages", nil, &history); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range history.Data {
+		if strings.Contains(m.Text, "耳机") {
+			t.Error("who has the link reads what was written before it")
+		}
+	}
+	if err := web.Do(t.Context(), http.MethodPost, "/v1/web/messages", map[string]any{"client_msg_id": "w1", "text": "左边没有声音"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	after := f.conversation(t, before.ID)
+	if after.Channel != "web" || after.Status != usher.StatusQueued || after.OpenedAt != before.OpenedAt {
+		t.Errorf("on the web: %s on %s", after.Status, after.Channel)
+	}
+	// A place gets free: his agent has the whole story.
+	f.do(t, http.MethodPatch, "/v1/agents/wang-fang", map[string]any{"capacity": map[string]any{"units": 20}}, nil)
+	after = f.conversation(t, before.ID)
+	if after.Status != usher.StatusOffered || after.Routing.Agent.ID != "wang-fang" {
+		t.Fatalf("with room: %s, %+v", after.Status, after.Routing)
+	}
+	f.do(t, http.MethodPost, "/v1/offers/"+after.Routing.Offer.ID+"/accept", nil, nil)
+	f.do(t, http.MethodPost, "/v1/conversations/"+before.ID+"/messages", map[string]any{"author": "agent", "agent_id": "wang-fang", "text": "我来帮您换一副"}, nil)
+	var all struct {
+		Data []usher.Message `json:"data"`
+	}
+	f.do(t, http.MethodGet, "/v1/conversations/"+before.ID+"/messages", nil, &all)
+	var said []string
+	for _, m := range all.Data {
+		if m.Author == usher.ByCustomer || m.Author == usher.ByAgent {
+			said = append(said, m.Channel+": "+m.Text)
+		}
+		if len(m.Choices) > 0 {
+			t.Errorf("he was asked: %q", m.Text)
+		}
+	}
+	want := []string{"wechat: 我买的耳机坏了，要退货", "web: 左边没有声音", "web: 我来帮您换一副"}
+	if !slices.Equal(said, want) {
+		t.Errorf("the transcript is %q, want %q", said, want)
+	}
+	f.moved = before.ID
+}
+
+// only is the one open conversation on a channel.
+func (f *shopfloor) only(t *testing.T, channel string) usher.Conversation {
+	t.Helper()
+	var list struct {
+		Data []usher.Conversation `json:"data"`
+	}
+	f.do(t, http.MethodGet, "/v1/conversations?channel="+channel, nil, &list)
+	if len(list.Data) != 1 {
+		t.Fatalf("%d conversations on %s, want 1", len(list.Data), channel)
+	}
+	return list.Data[0]
+}
+
+func (f *shopfloor) conversation(t *testing.T, id string) usher.Conversation {
+	t.Helper()
+	var c usher.Conversation
+	f.do(t, http.MethodGet, "/v1/conversations/"+id, nil, &c)
+	return c
+}
+
+// soon waits until it is so, at most 20 s.
+func soon(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s never came", what)
+		}
 	}
 }
