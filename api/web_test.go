@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -715,5 +716,31 @@ func TestWebContinue(t *testing.T) {
 	equal(t, "one conversation", 1, len(s.want(200, "GET", "/v1/conversations", nil).at("data").([]any)))
 	if !slices.Contains(v.texts(), "now on the web") || slices.Contains(v.texts(), "my secret on WeChat") {
 		t.Errorf("history %q", v.texts())
+	}
+}
+
+// The limit of one address is that of the visitor behind the proxies that are
+// believed, and of nobody whom the visitor names himself.
+func TestWebAddresses(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, func(w *api.Web) {
+		w.AddrRate, w.AddrBurst, w.Proxies = 0.001, 1, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	for _, c := range []struct {
+		forwarded string
+		status    int
+	}{
+		{"203.0.113.1", 201},
+		{"203.0.113.1", 429},
+		{"203.0.113.2", 201},
+		{"203.0.113.2, 10.1.2.3", 429},
+		{"203.0.113.3, 10.1.2.3", 201},
+		{"198.51.100.9, 203.0.113.3", 429}, // the first is the visitor's own word
+		{"noise, 10.1.2.4", 201},           // what is no address is nobody
+		{"10.1.2.4", 429},
+	} {
+		if a := s.with("").call("POST", "/v1/web/session", map[string]any{"channel": "web"}, "X-Forwarded-For: "+c.forwarded); a.status != c.status {
+			t.Errorf("%s: %d, want %d", c.forwarded, a.status, c.status)
+		}
 	}
 }

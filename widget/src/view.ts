@@ -41,7 +41,7 @@ export function view(opts: ViewOptions): View {
   const status = el("p", { class: "status", role: "status", "aria-live": "polite" });
   const leave = el("button", { class: "text", type: "button", text: w.leave, hidden: "", on: () => void chat.leave().catch(() => undefined) });
   const notice = el("p", { class: "notice", role: "status", hidden: "" });
-  const list = el("ol", { class: "log", role: "log", "aria-live": "polite", "aria-label": w.log, tabindex: "0" });
+  const list = el("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": w.log, tabindex: "0" });
   const foot = el("div", { class: "foot" });
   const input = el("textarea", { rows: "1", "aria-label": w.message, placeholder: w.placeholder, enterkeyhint: "send", maxlength: "20000" });
   const send = el("button", { class: "send", type: "submit", text: w.send });
@@ -146,19 +146,19 @@ export function view(opts: ViewOptions): View {
   }
 
   function bubble(author: string, name: string, text: string, below: Node[]): HTMLElement {
-    return el("li", { class: author }, el("p", { class: "who", text: name }), el("p", { class: "said", text, dir: "auto" }), ...below);
+    return el("div", { class: author }, el("p", { class: "who", text: name }), el("p", { class: "said", text, dir: "auto" }), ...below);
   }
 
   /** drawn shows all messages anew. It keeps the reader's place unless he is at the end. */
   function drawn(): void {
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const items: HTMLElement[] = [];
-    if (shown.length === 0 && out.length === 0) items.push(el("li", { class: "hello" }, el("p", { text: w.hello })));
+    if (shown.length === 0 && out.length === 0) items.push(el("div", { class: "hello" }, el("p", { text: w.hello })));
     let last = "";
     for (const m of shown) {
       const at = new Date(m.at);
       const d = day.format(at);
-      if (d !== last) items.push(el("li", { class: "day", text: d }));
+      if (d !== last) items.push(el("div", { class: "day", text: d }));
       last = d;
       const below: Node[] = [];
       for (const a of m.attachments) below.push(el("p", { class: "file", text: `${w.file}: ${a.name || a.type || ""}` }));
