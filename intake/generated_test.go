@@ -535,7 +535,7 @@ func recycledOnly(who map[int]bool) bool {
 	return len(list) == 2 && list[1]-list[0] >= *worldSize
 }
 
-var worldSize = flag.Int("people", number("USHER_TEST_PEOPLE", 300), "how many people the generated world has") //nolint:gochecknoglobals // a flag
+var worldSize = flag.Int("people", number("USHER_TEST_PEOPLE", 300), "how many people the generated world has")
 
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {

@@ -298,13 +298,13 @@ func members(k *identity.Known, id string) []*usher.Customer {
 
 // subsDiffer reports whether the persons of a and b have different user ids.
 func subsDiffer(k *identity.Known, a, b string) bool {
-	subs := func(id string) (out []string) {
+	users := func(id string) (out []string) {
 		for _, c := range members(k, id) {
-			out = append(out, values(c.Identities, "user_id")...)
+			out = append(out, subs(c.Identities)...)
 		}
 		return out
 	}
-	return differs(subs(a), subs(b))
+	return differs(users(a), users(b))
 }
 
 // forbidden says why signed evidence may not make a and b one person, or "".
@@ -438,9 +438,10 @@ func (d *Desk) Attach(ctx context.Context, by usher.Principal, customerID string
 // NotFound; Conflict for different user ids.
 func (d *Desk) Merge(ctx context.Context, by usher.Principal, customerID, otherID, reason string) (usher.Link, error) {
 	var f faults
-	if otherID == "" {
+	switch otherID {
+	case "":
 		f.add("customer_id", faultRequired, "customer_id is required")
-	} else if otherID == customerID {
+	case customerID:
 		f.add("customer_id", faultValue, "a customer is one person with himself already")
 	}
 	reason = d.reason(&f, reason)

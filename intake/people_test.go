@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -404,7 +405,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		who := map[string][]string{}
 		for _, i := range order {
 			id := w.comes(arrivals[i].from, arrivals[i].name, arrivals[i].ids...)
-			who[id] = append(who[id], fmt.Sprint(i))
+			who[id] = append(who[id], strconv.Itoa(i))
 		}
 		groups := map[string][]string{}
 		for id, list := range who {
@@ -472,7 +473,7 @@ func TestImport(t *testing.T) {
 	if got := run(intake.TypeCSV, file, false); got[0] != "1 a unchanged" || got[2] != "3 c unchanged" || w.customer["a"].Version != 1 {
 		t.Errorf("the same file again: %v", got)
 	}
-	lines := `{"id":"a","tier":""}` + "\n\n" + `{"id":"e","nmae":"x"}` + "\n" + `{"id":"f","name":7}` + "\n{\n"
+	lines := `{"id":"a","tier":""}` + "\n\n" + `{"id":"e","nom":"x"}` + "\n" + `{"id":"f","name":7}` + "\n{\n"
 	if diff := cmp.Diff([]string{"1 a updated", "2 e failed ", "3 f failed ", "4  failed  invalid_value, id required"}, run(intake.TypeLines, lines, false)); diff != "" {
 		t.Errorf("JSON lines (-want +got):\n%s", diff)
 	}
@@ -517,7 +518,7 @@ func TestSweep(t *testing.T) {
 		return usher.Value{Expected12m: 5, At: w.now}, true, nil
 	}
 	for i := range 130 {
-		if _, _, err := w.desk.PutCustomer(t.Context(), key(), intake.CustomerChange{ID: fmt.Sprint(i), Attributes: map[string]any{"orders_12m": 1.0}}); err != nil {
+		if _, _, err := w.desk.PutCustomer(t.Context(), key(), intake.CustomerChange{ID: strconv.Itoa(i), Attributes: map[string]any{"orders_12m": 1.0}}); err != nil {
 			t.Fatal(err)
 		}
 	}

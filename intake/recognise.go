@@ -58,7 +58,7 @@ func (d *Desk) recognise(ctx context.Context, req *Request) (person, error) {
 	}
 	var p person
 	var c usher.Customer
-	found := false
+	var found bool
 	switch {
 	case r.ID != "":
 		c, found, err = d.stored(ctx, r.ID)
@@ -109,7 +109,7 @@ func (d *Desk) recognise(ctx context.Context, req *Request) (person, error) {
 
 // choose finds the customer by the keys sent.
 func (d *Desk) choose(ctx context.Context, p *person, known []usher.Customer, ids []usher.Identity, now time.Time) (usher.Customer, bool, error) {
-	subs := values(ids, "user_id")
+	users := subs(ids)
 	accounts := false
 	for _, id := range ids {
 		if id.Shared() {
@@ -123,7 +123,7 @@ func (d *Desk) choose(ctx context.Context, p *person, known []usher.Customer, id
 			case o == nil:
 			case id.Kind == "wa_id" && !o.SeenAt.IsZero() && now.Sub(o.SeenAt) > identity.Fresh && !sharesAccount(k, ids, id.Key()):
 				p.ended = append(p.ended, ended{*k, id.Key()}) // the number is another's by now
-			case differs(subs, values(k.Identities, "user_id")):
+			case differs(users, subs(k.Identities)):
 			default:
 				return *k, true, nil
 			}
@@ -188,11 +188,11 @@ func held(c *usher.Customer, id usher.Identity) *usher.Identity {
 	return nil
 }
 
-// values are the live values of one kind.
-func values(ids []usher.Identity, kind string) []string {
+// subs are the live user ids.
+func subs(ids []usher.Identity) []string {
 	var out []string
 	for _, id := range ids {
-		if id.Kind == kind && id.Live() {
+		if id.Kind == "user_id" && id.Live() {
 			out = append(out, id.Value)
 		}
 	}
@@ -240,7 +240,7 @@ func (p *person) identities(c *usher.Customer, known []usher.Customer, sent []us
 				}
 			}
 			continue
-		case id.Kind == "user_id" && differs(values(c.Identities, "user_id"), []string{id.Value}):
+		case id.Kind == "user_id" && differs(subs(c.Identities), []string{id.Value}):
 			continue // he is one, and not another
 		}
 		p.settle = p.settle || id.Shared() && p.strangers(others)

@@ -134,7 +134,7 @@ func customersType(file, format string) (string, error) {
 	case "jsonl", "ndjson":
 		return intake.TypeLines, nil
 	default:
-		return "", fmt.Errorf("--format is csv or jsonl; the name of the file does not tell")
+		return "", errors.New("--format is csv or jsonl; the name of the file does not tell")
 	}
 }
 

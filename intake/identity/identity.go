@@ -5,6 +5,7 @@
 package identity
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -97,12 +98,7 @@ func Role(email string) bool {
 	local, _, _ = strings.Cut(local, "+")
 	local = strings.TrimRightFunc(local, unicode.IsDigit)
 	local = strings.TrimRight(local, "-_.")
-	for _, r := range roles() {
-		if local == r {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(roles(), local)
 }
 
 // Differ reports whether two names are those of two people: both say one, in the
@@ -207,7 +203,7 @@ func word(a, b string) int {
 		i++
 	}
 	rest := func(s []rune, from int) string { return string(s[min(from, len(s)):]) }
-	slip := false
+	var slip bool
 	if len(x) < len(y) {
 		slip = rest(x, i) == rest(y, i+1)
 	} else {

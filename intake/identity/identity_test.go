@@ -62,12 +62,21 @@ func TestDiffer(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"", "Mary", false}, {"Mary Smith", "mary  smith", false}, {"Mary Smith", "Mr. John Smith", true},
-		{"M. Smith", "Mary Smith", false}, {"Mary", "Mary Smith", false}, {"Jhon Smith", "John Smith", false},
+		{"", "Mary", false},
+		{"Mary Smith", "mary  smith", false},
+		{"Mary Smith", "Mr. John Smith", true},
+		{"M. Smith", "Mary Smith", false},
+		{"Mary", "Mary Smith", false},
+		{"Jhon Smith", "John Smith", false},
 		{"Jon Smith", "John Smith", true}, // three letters are too few to forgive one
-		{"Johan Smith", "John Smith", false}, {"Marie Smith", "Maria Smith", true}, {"Mark Smith", "Mary Smith", true},
+		{"Johan Smith", "John Smith", false},
+		{"Marie Smith", "Maria Smith", true},
+		{"Mark Smith", "Mary Smith", true},
 		{"Stephen Smith", "Stephan Smith", false},
-		{"王伟", "王芳", true}, {"王总", "王伟", false}, {"王伟先生", "王伟", false}, {"王伟", "Wang Wei", false},
+		{"王伟", "王芳", true},
+		{"王总", "王伟", false},
+		{"王伟先生", "王伟", false},
+		{"王伟", "Wang Wei", false},
 	} {
 		if got := identity.Differ(c.a, c.b); got != c.want {
 			t.Errorf("%q and %q: %t", c.a, c.b, got)
@@ -84,9 +93,15 @@ func TestVague(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"S. Taylor", "Sarah Taylor", true}, {"Taylor", "Sarah Taylor", true}, {"Sarah", "Sarah Taylor", false},
-		{"S. Taylor", "S. Taylor", false}, {"Sarah Taylor", "Sarah Taylor", false}, {"S. Taylor", "Mary Taylor", false},
-		{"王总", "王伟", true}, {"王伟先生", "王伟", false}, {"", "王伟", false},
+		{"S. Taylor", "Sarah Taylor", true},
+		{"Taylor", "Sarah Taylor", true},
+		{"Sarah", "Sarah Taylor", false},
+		{"S. Taylor", "S. Taylor", false},
+		{"Sarah Taylor", "Sarah Taylor", false},
+		{"S. Taylor", "Mary Taylor", false},
+		{"王总", "王伟", true},
+		{"王伟先生", "王伟", false},
+		{"", "王伟", false},
 	} {
 		if got := identity.Vague(c.a, c.b); got != c.want {
 			t.Errorf("%q and %q: %t", c.a, c.b, got)
