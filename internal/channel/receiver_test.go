@@ -232,9 +232,9 @@ func TestReceiverOneStuckSender(t *testing.T) {
 		}
 		_, stop := receiver(t, p, nil)
 		<-time.After(100 * time.Millisecond)
+		stop()
 		if len(p.got) != 20 {
 			t.Errorf("%d of 20 others were handed on", len(p.got))
 		}
-		stop()
 	})
 }

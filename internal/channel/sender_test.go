@@ -502,14 +502,16 @@ func TestSenderHangingPlatformLeavesRoom(t *testing.T) {
 		for i := range 40 {
 			d.say(fmt.Sprintf("h%d", i), "wx", usher.ByAgent)
 		}
-		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
 		id := d.say("m", "mail", usher.ByBot)
+		stop := run(t, d, wechatAndMail(wx, &platform{}), nil)
 		<-time.After(100 * time.Millisecond)
+		if s := d.states()[id]; s != "accepted" {
+			t.Errorf("the mail is %s", s)
+		}
+		stop()
 		if wx.most >= 8 {
 			t.Errorf("%d attempts at once on one channel", wx.most)
 		}
-		_ = id
-		stop()
 	})
 }
 
@@ -616,6 +618,33 @@ func TestSenderCountsParts(t *testing.T) {
 		want := []usher.Receipt{{MessageID: id, ConversationID: "a", State: "accepted", Parts: 3}}
 		if diff := cmp.Diff(want, d.receipts); diff != "" {
 			t.Errorf("receipts (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Told that there is something, it looks at once; untold, within half a minute.
+func TestSenderWakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		s, err := channel.NewSender(channel.SenderConfig{Store: d, Door: d, Adapters: wechatAndMail(&platform{}, &platform{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		synctest.Wait()
+		told := d.say("a", "wx", usher.ByAgent)
+		s.Wake()
+		synctest.Wait()
+		wantStates(t, d, map[string]string{told: "accepted"})
+		untold := d.say("b", "wx", usher.ByAgent)
+		<-time.After(31 * time.Second)
+		wantStates(t, d, map[string]string{told: "accepted", untold: "accepted"})
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
