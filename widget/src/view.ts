@@ -108,7 +108,7 @@ export function view(opts: ViewOptions): View {
         case "queued": {
           const e = conv.estimated_wait_s;
           if (!e) {
-            line = w.noWait;
+            line = conv.position ? w.noWait : w.queued; // without a place somebody is being asked
             break;
           }
           const parts = [w.queued];
