@@ -23,6 +23,8 @@ type Incoming struct {
 	Attributes     map[string]any
 	Choice         string // label of the choice made, answering a clarifying question
 	Hints          usher.Hints
+	From           *usher.Identity // by which it came, as the channel verified it; nil = found among the customer's
+	ReplyTo        string          // id of the message that it answers
 }
 
 // IncomingCustomer says who wrote, as far as the caller knows.

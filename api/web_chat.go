@@ -270,7 +270,7 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 	v := &c.visitor
 	in := Incoming{
 		Channel: v.Channel, Text: req.Text, Choice: req.Choice, ExternalID: v.ID + ":" + req.ClientMsgID,
-		Customer: IncomingCustomer{Identities: []usher.Identity{v.Identity}, Name: v.Name},
+		Customer: IncomingCustomer{Identities: []usher.Identity{v.Identity}, Name: v.Name}, From: &v.Identity,
 	}
 	conv, err := s.current(ctx, v)
 	if err != nil {

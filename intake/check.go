@@ -115,6 +115,9 @@ func (d *Desk) check(by usher.Principal, req *Request) error {
 	c.Name = line(c.Name)
 	f.short("customer.name", c.Name, maxName)
 	c.Identities = d.normal(by, f.identities("customer.identities", c.Identities))
+	if req.From != nil && *req.From == (usher.Identity{}) {
+		req.From = nil // an adapter that does not know
+	}
 	if req.From != nil {
 		if from := f.identities("from", []usher.Identity{*req.From}); len(from) == 1 {
 			from = d.normal(usher.Principal{Kind: "system"}, from) // the adapter says how well it is proven

@@ -185,7 +185,7 @@ func (d desk) Receive(ctx context.Context, by usher.Principal, in api.Incoming) 
 	a, err := d.Desk.Receive(ctx, by, intake.Request{
 		Channel: in.Channel, Text: in.Text, ExternalID: in.ExternalID, ConversationID: in.ConversationID,
 		Customer: intake.RequestCustomer(in.Customer), Attachments: in.Attachments, SentAt: in.SentAt,
-		Attributes: in.Attributes, Choice: in.Choice, Hints: in.Hints,
+		Attributes: in.Attributes, Choice: in.Choice, Hints: in.Hints, From: in.From, ReplyTo: in.ReplyTo,
 	})
 	if err != nil {
 		return api.Received{}, err
