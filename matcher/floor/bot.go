@@ -138,14 +138,14 @@ func (s *State) botSilence(c *usher.Conversation) {
 // confident returns the answer that is sure enough to be given, or nil.
 func (s *State) confident(c *usher.Conversation) *usher.FAQAnswer {
 	f := c.Work.Found
-	if f == nil || len(f.Answers) == 0 {
+	if f == nil || len(f.Answers) == 0 || f.AnswerAt <= 0 { // without a fitted threshold no probability means anything
 		return nil
 	}
 	at := f.AnswerAt
 	if p := s.policy.Bot().AnswerAt; p > 0 {
 		at = p
 	}
-	if at <= 0 || f.Answers[0].Probability < at {
+	if f.Answers[0].Probability < at {
 		return nil
 	}
 	return &f.Answers[0]
