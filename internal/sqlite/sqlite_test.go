@@ -57,6 +57,14 @@ func TestChannels(t *testing.T) {
 	})
 }
 
+func TestPeople(t *testing.T) {
+	t.Parallel()
+	storetest.RunPeople(t, func(t *testing.T) storetest.People {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	storetest.RunAccounts(t, func(t *testing.T) storetest.AccountStore {
