@@ -81,6 +81,16 @@ func TestTierPrecedence(t *testing.T) {
 		"the CRM over the model":    {usher.Customer{CRMTier: usher.TierVIP, Value: low}, now, usher.TierVIP, "crm"},
 		"a list entry over the CRM": {usher.Customer{Manual: manual, CRMTier: usher.TierVIP}, now, usher.TierBlacklist, "manual"},
 		"an entry that ran out":     {usher.Customer{Manual: manual, CRMTier: usher.TierVIP}, now.Add(time.Hour), usher.TierVIP, "crm"},
+		"a person's entry over his own CRM tier": {
+			usher.Customer{CRMTier: usher.TierVIP, Person: &usher.Person{Entries: []usher.TierEntry{*manual}}}, now, usher.TierBlacklist, "manual",
+		},
+		"of two entries the stronger": {
+			usher.Customer{
+				Manual: &usher.TierEntry{Tier: usher.TierVIP, ExpiresAt: now.Add(time.Hour)}, Person: &usher.Person{Entries: []usher.TierEntry{*manual}},
+			},
+			now, usher.TierBlacklist, "manual",
+		},
+		"a person's CRM tier": {usher.Customer{CRMTier: usher.TierRegular, Person: &usher.Person{CRMTier: usher.TierVIP}}, now, usher.TierVIP, "crm"},
 	} {
 		if tier, source := c.customer.TierAt(c.at); tier != c.tier || source != c.source {
 			t.Errorf("%s: got %s by %s, want %s by %s", name, tier, source, c.tier, c.source)
@@ -105,6 +115,11 @@ func TestInputsComeBack(t *testing.T) {
 		usher.AgentPut{Agent: usher.Agent{ID: "a"}},
 		usher.AgentRemove{AgentID: "a"},
 		usher.CustomerPut{Customer: usher.Customer{ID: "c", Name: text}},
+		usher.PeopleSet{
+			Links:       []usher.Link{{ID: "l", A: "a", B: "b", Reason: text, Evidence: usher.Evidence{Kind: "phone", Value: text}}},
+			Suggestions: []usher.Suggestion{{ID: "s", Evidence: usher.Evidence{Value: text}}},
+			Customers:   []usher.Customer{{ID: "c", Name: text, Names: []string{text}, Identities: []usher.Identity{{Kind: "phone", Value: text}}}},
+		},
 		usher.PolicyPublish{Policy: usher.PolicyVersion{Version: 1, Document: usher.DefaultPolicy()}},
 		usher.AliasMove{Bundle: usher.Bundle{Embedding: "e"}},
 		usher.Assign{ConversationID: "v", AgentID: "a", Override: true, Reason: "r"},
