@@ -49,7 +49,9 @@ func TestIdentify(t *testing.T) {
 		}
 		return s
 	}
-	hs := func(kid any, secret string, c claims) string { return sign(jwt.SigningMethodHS256, kid, []byte(secret), c) }
+	hs := func(kid any, secret string, c claims) string {
+		return sign(jwt.SigningMethodHS256, kid, []byte(secret), c)
+	}
 	whole := hs("2", fresh, good(nil))
 	for _, c := range []struct{ name, token string }{
 		{"fresh key", whole},
