@@ -27,6 +27,7 @@ type desk struct {
 	receipts []usher.Receipt
 	shut     bool // the door refuses: unavailable
 	stranger bool // nobody has written and nobody can be reached
+	put      int  // how often something was put back
 }
 
 func newDesk() *desk {
@@ -104,6 +105,7 @@ func (d *desk) NextOutbox(_ context.Context, except []string) (next time.Time, o
 func (d *desk) PostponeOutbox(_ context.Context, o usher.Outbound, _ time.Time, _ string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.put++
 	o.State = "queued"
 	d.rows[d.index(o.ID)] = o
 	return nil
@@ -477,6 +479,12 @@ func TestSenderBreakerIsolates(t *testing.T) {
 		}
 		if tried > 60 {
 			t.Errorf("%d attempts on a platform that was down for 9 minutes", tried)
+		}
+		d.mu.Lock()
+		put := d.put
+		d.mu.Unlock()
+		if put > 200 {
+			t.Errorf("put back %d times: a channel that rests is to be left alone", put)
 		}
 		<-time.After(20 * time.Minute)
 		stop()

@@ -242,6 +242,18 @@ func TestCallbackRefuses(t *testing.T) {
 	}
 }
 
+// Any field of clear text beside the encrypted shows compatible mode.
+func TestCallbackRefusesCompatible(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"<MsgType>text</MsgType>", "<FromUserName>oEve</FromUserName>", "<Content>hello</Content>"} {
+		w, c := newWall(), seal(t, text("oAda", "1", "hello"))
+		c.Body = []byte(strings.Replace(string(c.Body), "</xml>", field+"</xml>", 1))
+		if _, err := w.call(t, c); usher.CodeOf(err) != usher.PermissionDenied || len(w.events) > 0 {
+			t.Errorf("%s: %v, %d stored", field, err, len(w.events))
+		}
+	}
+}
+
 // Nasty case 30: what cannot be stored is not answered with success.
 func TestCallbackStoreDown(t *testing.T) {
 	t.Parallel()
@@ -306,6 +318,7 @@ func TestParseRefuses(t *testing.T) {
 	for name, doc := range map[string]string{
 		"nothing":          "",
 		"neither":          "hello",
+		"bare doctype":     `<!DOCTYPE xml><xml><A>1</A></xml>`,
 		"document type":    `<!DOCTYPE xml [<!ENTITY a "aaaa">]><xml><A>&a;</A></xml>`,
 		"unknown entity":   `<xml><A>&bomb;</A></xml>`,
 		"a field twice":    `<xml><A>1</A><A>2</A></xml>`,
