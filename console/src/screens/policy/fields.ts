@@ -74,6 +74,11 @@ export function operatorsOf(f: Field): string[] {
 export const takesMany = (op: string): boolean => ["in", "not_in", "contains_any", "contains_none"].includes(op);
 export const takesNone = (op: string): boolean => op === "known" || op === "unknown";
 
+/** fresh is the condition that a new row begins with: one that holds something already. */
+export function fresh(p: Policy): Condition {
+  return start(p, p.keyword_lists.length ? "message.text" : "channel.kind");
+}
+
 /** start is a condition on a field that is complete as far as it can be. */
 export function start(p: Policy, name: string): Condition {
   const f = fieldOf(p, name);

@@ -196,3 +196,30 @@ export function renameIn(doc: Policy, what: "list" | "calendar" | "tier" | "skil
 export function tidy(text: string): string[] {
   return [...new Set(text.split(/[,，、;；\n\r]+/).map((s) => s.trim()).filter(Boolean))];
 }
+
+/** normal is a document as it is edited: lists that came as null are empty. */
+export function normal(p: Policy): Policy {
+  const d = copy(p);
+  for (const k of ["tiers", "keyword_lists", "skills", "rules", "queues", "calendars", "overflow"] as const) d[k] ??= [];
+  for (const l of d.keyword_lists) {
+    l.phrases ??= [];
+    l.except ??= [];
+  }
+  for (const s of d.skills) {
+    s.aliases ??= [];
+    s.intents ??= [];
+  }
+  for (const q of d.queues) {
+    q.relax ??= [];
+    q.overflow ??= [];
+    for (const r of q.relax) r.require ??= [];
+  }
+  for (const c of d.calendars) {
+    c.days ??= {};
+    c.exceptions ??= [];
+    for (const day of Object.keys(c.days)) c.days[day] ??= [];
+    for (const e of c.exceptions) e.hours ??= [];
+  }
+  for (const r of d.rules) r.then ??= {};
+  return d;
+}

@@ -96,7 +96,7 @@ export function valueName(field: string, v: string | number | boolean, n: Names)
   const zh = n.lang === "zh";
   if (field === "channel.kind" || field === "channel.id") return n.channel(String(v));
   if (field === "customer.tier") return n.tier(String(v));
-  if (field === "intent.label") return n.intent(String(v));
+  if (field === "intent.label") return zh ? `「${n.intent(String(v))}」` : `“${n.intent(String(v))}”`;
   if (field === "history.last_agent") return n.agent(String(v));
   if (field === "intent.probability" && typeof v === "number") return `${Math.round(v * 1000) / 10}%`;
   if (field.endsWith(".oldest_s") && typeof v === "number") return span(v, n.lang);
@@ -211,7 +211,7 @@ export function whenSentence(c: Condition | undefined, n: Names, p: Policy, inne
     const said = parts.join(zh ? "，或" : " or ");
     return zh ? `并非（${said}）` : `not (${said})`;
   }
-  const said = parts.join(group === "all" ? (zh ? "且" : " and ") : zh ? "或" : " or ");
+  const said = parts.join(group === "all" ? (zh ? "，且" : " and ") : zh ? "，或" : " or ");
   return inner && parts.length > 1 ? (zh ? `（${said}）` : `(${said})`) : said;
 }
 
@@ -251,7 +251,10 @@ export function ruleSentence(r: Rule, n: Names, p: Policy): string {
   const zh = n.lang === "zh";
   const when = whenSentence(r.when, n, p);
   const effects = effectSentences(r.then, n);
-  const then = effects.length ? effects.join(zh ? "，" : ", ") : zh ? "什么也不做" : "do nothing";
+  const e = r.then;
+  const main = e.block || e.bot_first || e.agent || e.queue || e.team || e.dedicated;
+  const clauses = main || zh || effects.length === 0 ? effects : ["route it as usual", ...effects];
+  const then = clauses.length ? clauses.join(zh ? "，" : ", ") : zh ? "什么也不做" : "do nothing";
   if (!when) return zh ? `总是${then}。` : `Always ${then}.`;
   return zh ? `若${when}，则${then}。` : `If ${when}, then ${then}.`;
 }

@@ -4,7 +4,7 @@ import { api, Failure, json, jsonTagged, ok } from "$lib/api";
 import { live } from "$lib/live.svelte";
 import { session } from "$lib/session.svelte";
 import { merge3, type Choice, type Conflict } from "./merge";
-import { copy, same, type Detail, type Policy, type Verdict } from "./model";
+import { copy, normal, same, type Detail, type Policy, type Verdict } from "./model";
 
 export interface Version {
   version: number;
@@ -26,6 +26,17 @@ interface DraftView {
 }
 
 export type Saving = "saved" | "saving" | "invalid" | "failed" | "merging";
+
+/** full reads a published version. */
+export async function full(path: string): Promise<{ data: Full; etag: string }> {
+  const v = await jsonTagged<Full>("GET", path);
+  return { data: { ...v.data, document: normal(v.data.document) }, etag: v.etag };
+}
+
+async function draft(): Promise<{ data: DraftView; etag: string }> {
+  const d = await jsonTagged<DraftView>("GET", "/v1/policy/draft");
+  return { data: { ...d.data, document: normal(d.data.document) }, etag: d.etag };
+}
 
 const localKey = "usher.policy.unsaved";
 
@@ -91,10 +102,10 @@ class Editor {
   }
 
   async #read(): Promise<void> {
-    const serving = await jsonTagged<Full>("GET", "/v1/policy");
+    const serving = await full("/v1/policy");
     this.serving = serving.data;
     try {
-      const d = await jsonTagged<DraftView>("GET", "/v1/policy/draft");
+      const d = await draft();
       this.drafted = true;
       this.draftBy = d.data.by ?? "";
       this.#etag = d.etag;
@@ -231,7 +242,7 @@ class Editor {
   async #moved(): Promise<void> {
     if (!this.ready || this.#publishing || this.conflicts.length) return;
     try {
-      const now = await jsonTagged<Full>("GET", "/v1/policy");
+      const now = await full("/v1/policy");
       if (now.data.version === this.serving?.version) return;
       const base = this.serving?.document;
       const mine = copy(this.doc);
@@ -270,12 +281,12 @@ class Editor {
   /** rebase brings a draft that began on an older version onto the one that serves. */
   async #rebase(): Promise<void> {
     const mine = copy(this.doc);
-    const [serving, draft] = await Promise.all([jsonTagged<Full>("GET", "/v1/policy"), jsonTagged<DraftView>("GET", "/v1/policy/draft")]);
-    const n = /\d+/.exec(draft.data.base)?.[0];
-    const base = n ? (await json<Full>("GET", `/v1/policy/versions/${n}`)).document : this.serving!.document;
+    const [serving, kept] = await Promise.all([full("/v1/policy"), draft()]);
+    const n = /\d+/.exec(kept.data.base)?.[0];
+    const base = n ? (await full(`/v1/policy/versions/${n}`)).data.document : this.serving!.document;
     this.serving = serving.data;
-    this.#etag = `${draft.etag}, ${serving.etag}`;
-    this.#saved = copy(draft.data.document);
+    this.#etag = `${kept.etag}, ${serving.etag}`;
+    this.#saved = copy(kept.data.document);
     this.#apply(base, mine, serving.data.document);
     if (this.conflicts.length === 0) this.#again = true;
     await this.flush();
@@ -300,7 +311,7 @@ class Editor {
       const v = await json<Full>("POST", `/v1/policy/versions/${version}/restore`, { note });
       const old = this.drafted;
       if (!old) await this.#read();
-      else this.serving = (await jsonTagged<Full>("GET", "/v1/policy")).data;
+      else this.serving = (await full("/v1/policy")).data;
       return v;
     } finally {
       this.#publishing = false;
