@@ -259,6 +259,7 @@ type Request struct {
 	Text           string // required unless there are attachments
 	ExternalID     string // unique per channel; "" = none
 	ConversationID string // "" = the one that fits
+	New            bool   // without ConversationID: begins another conversation, whatever is open
 	Customer       RequestCustomer
 	Attachments    []usher.Attachment
 	SentAt         time.Time // zero = when it was received

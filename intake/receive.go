@@ -363,7 +363,7 @@ func (m *message) join(ctx context.Context, reopenS int, now time.Time) (place, 
 			return place{previous: c.ID}, nil
 		}
 	}
-	if m.person.unseen {
+	if m.person.unseen || m.req.New {
 		return place{}, nil
 	}
 	for _, id := range append([]string{customer}, m.person.linked...) {

@@ -27,8 +27,9 @@ func (n *node) connect() (err error) {
 		Store: n.db, Wake: n.parts.receiver.Wake, Client: &http.Client{Timeout: 30 * time.Second}, Log: n.log,
 	})
 	n.parts.receiver.Reads(usher.KindWeChat, n.parts.wechat)
+	n.connectMail()
 	n.parts.sender, err = channel.NewSender(channel.SenderConfig{
-		Store: n.db, Door: n.dispatcher, Adapters: map[usher.ChannelKind]channel.Adapter{usher.KindWeChat: n.parts.wechat},
+		Store: n.db, Door: n.dispatcher, Adapters: map[usher.ChannelKind]channel.Adapter{usher.KindWeChat: n.parts.wechat, usher.KindEmail: n.parts.mail},
 		URL: n.links.URL, Observe: n.metrics.Sent, Log: n.log,
 	})
 	if err != nil {
@@ -45,7 +46,7 @@ func (n *node) connect() (err error) {
 
 // platforms are the adapters as the API wants them.
 func (n *node) platforms() *api.Channels {
-	return &api.Channels{Secrets: n.db, Platforms: map[usher.ChannelKind]api.Platform{usher.KindWeChat: n.parts.wechat}}
+	return &api.Channels{Secrets: n.db, Platforms: map[usher.ChannelKind]api.Platform{usher.KindWeChat: n.parts.wechat, usher.KindEmail: n.parts.mail}}
 }
 
 // toSend wakes the sender when a change has something for it.
@@ -62,10 +63,14 @@ func (n *node) toSend(cs []usher.Change) {
 type inbox struct{ desk *intake.Desk }
 
 func (i inbox) Receive(ctx context.Context, in channel.Inbound) error {
+	from := &in.From
+	if from.Kind == "" {
+		from = nil
+	}
 	_, err := i.desk.Receive(ctx, usher.Principal{Kind: "system", ID: "channel:" + in.Channel}, intake.Request{
-		Channel: in.Channel, Text: in.Text, ExternalID: in.ExternalID, ConversationID: in.ConversationID,
-		Customer:    intake.RequestCustomer{Identities: in.Identities, Name: in.Name},
-		Attachments: in.Attachments, SentAt: in.SentAt, Attributes: in.Attributes, Choice: in.Choice, From: &in.From, ReplyTo: in.ReplyTo,
+		Channel: in.Channel, Text: in.Text, ExternalID: in.ExternalID, ConversationID: in.ConversationID, New: in.New,
+		Customer:    intake.RequestCustomer{ID: in.CustomerID, Identities: in.Identities, Name: in.Name},
+		Attachments: in.Attachments, SentAt: in.SentAt, Attributes: in.Attributes, Choice: in.Choice, From: from, ReplyTo: in.ReplyTo,
 	})
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"usher/intake"
 	"usher/internal/auth"
 	"usher/internal/channel"
+	"usher/internal/channel/email"
 	"usher/internal/channel/wechat"
 	"usher/internal/memindex"
 )
@@ -27,6 +28,7 @@ type parts struct {
 	accounts   *auth.Accounts
 	server     *api.Server
 	wechat     *wechat.Adapter
+	mail       *email.Adapter
 	receiver   *channel.Receiver
 	sender     *channel.Sender
 	background []func(context.Context) error // run beside the server

@@ -103,13 +103,24 @@ type Inbound struct {
 	ConversationID string // "" = the one that fits
 	Text           string
 	Attachments    []usher.Attachment
-	From           usher.Identity   // answers on this channel go there
+	From           usher.Identity   // answers on this channel go there; zero = they go where they went before
 	Identities     []usher.Identity // From among them
 	Name           string
 	ReplyTo        string // id of the message that it answers
 	SentAt         time.Time
 	Attributes     map[string]any
 	Choice         string
+
+	CustomerID string // who wrote, where the adapter has proof of it; "" = as From and Identities say
+	New        bool   // begins a conversation, whatever is open: it is another matter
+
+	// Place finds what the message belongs to, once those before it of its sender
+	// are handed on. drop says why it is not for the floor. It is called again
+	// after an error. nil = nothing has to be found.
+	Place func(ctx context.Context, in *Inbound) (drop string, err error)
+	// Refused changes a message whose conversation is not its sender's, so that it
+	// can be offered again; false = it cannot. nil = it cannot.
+	Refused func(in *Inbound) bool
 }
 
 // Inbox takes customers' messages. A message whose ExternalID the channel has

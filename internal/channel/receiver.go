@@ -138,8 +138,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 				after = e.ID
 				r.line(ctx, e, &workers)
 			}
-			if len(events) == n {
-				continue
+			if len(events) > 0 {
+				continue // there may be more than one look brings
 			}
 		}
 		timer := time.NewTimer(wait)
@@ -171,6 +171,7 @@ func (r *Receiver) line(ctx context.Context, e usher.InboxEvent, workers *sync.W
 	defer r.mu.Unlock()
 	r.held++
 	waiting, running := r.lines[key]
+	e.Raw = nil // it may be large, and has been read
 	r.lines[key] = append(waiting, item{e, in})
 	if !running {
 		workers.Go(func() { r.serve(ctx, key) })
@@ -230,9 +231,9 @@ func (r *Receiver) serve(ctx context.Context, key string) {
 func (r *Receiver) hand(ctx context.Context, it item) (fault string, ok bool) {
 	wait := r.cfg.Wait
 	for {
-		err := r.cfg.Inbox.Receive(ctx, *it.in)
+		drop, err := r.offer(ctx, it.in)
 		if err == nil {
-			return "", true
+			return drop, true
 		}
 		if ctx.Err() != nil {
 			return "", false
@@ -253,6 +254,22 @@ func (r *Receiver) hand(ctx context.Context, it item) (fault string, ok bool) {
 		case <-timer.C:
 		}
 		wait = min(2*wait, 30*time.Second)
+	}
+}
+
+// offer places a message and gives it to the floor; drop says why it is not for it.
+func (r *Receiver) offer(ctx context.Context, in *Inbound) (drop string, err error) {
+	if in.Place != nil {
+		if drop, err := in.Place(ctx, in); err != nil || drop != "" {
+			return drop, err
+		}
+		in.Place = nil
+	}
+	for {
+		err := r.cfg.Inbox.Receive(ctx, *in)
+		if usher.CodeOf(err) != usher.Unprocessable || in.Refused == nil || !in.Refused(in) {
+			return "", err
+		}
 	}
 }
 

@@ -256,10 +256,15 @@ func (db *DB) PutInboxEvent(ctx context.Context, channel, key string, raw []byte
 	return fresh, err
 }
 
+// inboxBytes bounds what one look at the inbox brings: mails are large.
+const inboxBytes = 64 << 20
+
 // InboxEvents returns at most n events after the one with id after that are not
-// done, in the order of acceptance.
+// done, in the order of acceptance; fewer when they are large.
 func (db *DB) InboxEvents(ctx context.Context, after int64, n int) ([]usher.InboxEvent, error) {
 	events := []usher.InboxEvent{}
+	size := 0
+	full := errors.New("enough") // ends the look
 	err := db.each(ctx, `SELECT id, channel, key, received_at, raw FROM inbox_events WHERE done_at = 0 AND id > ? ORDER BY id LIMIT ?`,
 		[]any{after, n}, func(scan func(...any) error) error {
 			var e usher.InboxEvent
@@ -269,8 +274,14 @@ func (db *DB) InboxEvents(ctx context.Context, after int64, n int) ([]usher.Inbo
 			}
 			e.ReceivedAt = timeOf(at)
 			events = append(events, e)
+			if size += len(e.Raw); size >= inboxBytes {
+				return full
+			}
 			return nil
 		})
+	if errors.Is(err, full) {
+		err = nil
+	}
 	return events, wrap("read inbox events", err)
 }
 

@@ -25,6 +25,7 @@ type Metrics struct {
 	understandings *prometheus.CounterVec
 	confidence     *prometheus.HistogramVec
 	sent           *prometheus.CounterVec
+	mails          *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics with the version of the program among them.
@@ -51,6 +52,7 @@ func NewMetrics(version string) *Metrics {
 	m.decisions = counter("usher_decisions_total", "Routing decisions.", "trigger", "outcome", "degraded")
 	m.understandings = counter("usher_understandings_total", "Messages understood, by outcome.", "outcome", "degraded")
 	m.sent = counter("usher_sends_total", "Attempts to carry a message to a platform.", "kind", "outcome")
+	m.mails = counter("usher_mails_total", "Mails and connections to mailboxes, by what became of them.", "outcome")
 	m.confidence = histogram("usher_intent_confidence", "Probability of the most probable intent.",
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99}, "intent")
 
@@ -112,6 +114,10 @@ func (m *Metrics) Committed(cs []usher.Change) {
 func (m *Metrics) Sent(kind usher.ChannelKind, outcome string) {
 	m.sent.WithLabelValues(string(kind), outcome).Inc()
 }
+
+// Mail observes a mail (stored, repeated, skipped; then person, automatic, bounce
+// or own) or a connection to a mailbox (connected, disconnected).
+func (m *Metrics) Mail(outcome string) { m.mails.WithLabelValues(outcome).Inc() }
 
 // WatchOutbox adds gauges of the outbox by state, read when the metrics are. What
 // cannot be read then is left out.
