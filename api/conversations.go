@@ -136,6 +136,7 @@ func (s *Server) listMessages(ctx context.Context, c *call) (page[messageView], 
 type replyRequest struct {
 	Author      usher.Author       `json:"author"`
 	AgentID     string             `json:"agent_id"`
+	Channel     string             `json:"channel"`
 	Text        string             `json:"text"`
 	Attachments []usher.Attachment `json:"attachments"`
 	SentAt      *time.Time         `json:"sent_at"`
@@ -174,7 +175,18 @@ func (s *Server) reply(ctx context.Context, c *call, req replyRequest) (messageV
 	if req.SentAt != nil {
 		m.SentAt = req.SentAt.UTC()
 	}
-	res, err := s.do(ctx, c, usher.Reply{Message: m})
+	body := usher.Reply{Message: m}
+	if req.Channel != "" && req.Channel != v.Channel {
+		via, err := s.cfg.Store.ChannelByID(ctx, req.Channel)
+		if usher.CodeOf(err) == usher.NotFound {
+			err = usher.Errorf(usher.NotFound, "there is no such channel").At("channel")
+		}
+		if err != nil {
+			return messageView{}, err
+		}
+		body.Via = &via
+	}
+	res, err := s.do(ctx, c, body)
 	if err != nil {
 		return messageView{}, s.gone(ctx, v.ID, err)
 	}
