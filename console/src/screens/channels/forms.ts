@@ -27,12 +27,16 @@ const wechat: Form = {
 
 const email: Form = {
   settings: [
-    { name: "address", required: true, label: ["Mail address", "邮箱地址"] },
-    { name: "imap", required: true, label: ["IMAP server", "IMAP 服务器"], hint: ["host:port", "主机:端口"] },
-    { name: "smtp", required: true, label: ["SMTP server", "SMTP 服务器"], hint: ["host:port", "主机:端口"] },
-    { name: "user", required: false, label: ["User", "用户名"] },
+    { name: "address", required: true, label: ["Mail address", "邮箱地址"], hint: ["To which customers write", "客户写信的地址"] },
+    { name: "imap_host", required: true, label: ["IMAP server", "IMAP 服务器"] },
+    { name: "imap_user", required: false, label: ["IMAP user", "IMAP 用户名"], hint: ["Empty = the address", "留空为邮箱地址"] },
+    { name: "smtp_host", required: true, label: ["SMTP server", "SMTP 服务器"] },
+    { name: "smtp_user", required: false, label: ["SMTP user", "SMTP 用户名"], hint: ["Empty = without sign-in", "留空为不登录"] },
   ],
-  secrets: [{ name: "password", required: true, label: ["Password", "密码"] }],
+  secrets: [
+    { name: "imap_password", required: true, label: ["IMAP password", "IMAP 密码"] },
+    { name: "smtp_password", required: false, label: ["SMTP password", "SMTP 密码"] },
+  ],
 };
 
 const plain: Form = { settings: [], secrets: [] };
