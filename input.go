@@ -168,9 +168,11 @@ type (
 	Reopen struct {
 		Conversation Conversation `json:"conversation"` // as stored
 	}
-	// Left says that the customer is gone.
+	// Left says that the customer is gone. With a Channel it is that window alone:
+	// who goes on elsewhere has not left.
 	Left struct {
 		ConversationID string `json:"conversation_id"`
+		Channel        string `json:"channel,omitempty"`
 	}
 	// Complete ends the wrap-up.
 	Complete struct {

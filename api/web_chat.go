@@ -377,7 +377,7 @@ func (s *Server) webLeft(ctx context.Context, c *call, _ none) (nothing, error) 
 	if err != nil || conv == nil || conv.Status == usher.StatusClosed || conv.Channel != c.visitor.Channel {
 		return nothing{}, err
 	}
-	_, err = s.do(ctx, c, usher.Left{ConversationID: conv.ID})
+	_, err = s.do(ctx, c, usher.Left{ConversationID: conv.ID, Channel: conv.Channel})
 	if usher.CodeOf(err) == usher.NotFound { // it closed meanwhile
 		err = nil
 	}

@@ -256,7 +256,7 @@ func (s *Server) silent(ctx context.Context, id string, now time.Time) (time.Tim
 	if !waits || !conv.Work.Kind.AbandonsBySilence() || s.web.live.isHere(conv.CustomerID, conv.Channel) {
 		return now.Add(max(grace, time.Second)), nil
 	}
-	res, err := s.cfg.Floor.Do(ctx, usher.Input{ID: s.cfg.NewID("in"), By: usher.System(), Body: usher.Left{ConversationID: id}})
+	res, err := s.cfg.Floor.Do(ctx, usher.Input{ID: s.cfg.NewID("in"), By: usher.System(), Body: usher.Left{ConversationID: id, Channel: conv.Channel}})
 	if err == nil && res.Err != nil {
 		err = res.Err
 	}

@@ -223,6 +223,12 @@ func (s *State) left(b usher.Left) *usher.Error {
 	switch c.Status {
 	case usher.StatusAssigned, usher.StatusWrapping, usher.StatusBlocked:
 		// A person has it: the agent, or silence, ends it.
+	case usher.StatusQueued, usher.StatusOffered:
+		if c.Work.Promised || b.Channel != "" && b.Channel != c.Channel {
+			break // an answer later was promised, or he is elsewhere
+		}
+		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "customer_left"})
+		s.finish(c, "abandoned")
 	case usher.StatusOpen:
 		if c.Work.Bot != nil && c.Work.Bot.Answered {
 			s.finish(c, "resolved") // the bot's answer was the last word
@@ -231,8 +237,6 @@ func (s *State) left(b usher.Left) *usher.Error {
 		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "left_before_queue"})
 		s.finish(c, "abandoned")
 	default:
-		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "customer_left"})
-		s.finish(c, "abandoned")
 	}
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 	return nil

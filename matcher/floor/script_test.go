@@ -284,7 +284,11 @@ func (w *world) do(line string) error {
 	case "close":
 		return w.step1(usher.Close{ConversationID: conv(f[1]), Reason: "resolved"})
 	case "left":
-		return w.step1(usher.Left{ConversationID: conv(f[1])})
+		b := usher.Left{ConversationID: conv(f[1])}
+		if len(f) > 2 {
+			b.Channel = f[2]
+		}
+		return w.step1(b)
 	case "complete":
 		return w.step1(usher.Complete{ConversationID: conv(f[1])})
 	case "transfer":

@@ -76,7 +76,7 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 		at(w.LastMessageAt.Add(silentFor))
 	default:
 	}
-	if !w.Kind.AbandonsBySilence() && c.Status != usher.StatusWrapping && c.Status != usher.StatusBlocked {
+	if (!w.Kind.AbandonsBySilence() || w.Promised) && c.Status != usher.StatusWrapping && c.Status != usher.StatusBlocked {
 		at(w.LastMessageAt.Add(silentFor))
 	}
 	return d
@@ -127,7 +127,7 @@ func (s *State) expire(c *usher.Conversation) {
 		s.tierExpired(c)
 		return
 	}
-	if !w.Kind.AbandonsBySilence() && past(w.LastMessageAt.Add(silentFor)) && c.Status != usher.StatusWrapping ||
+	if (!w.Kind.AbandonsBySilence() || w.Promised) && past(w.LastMessageAt.Add(silentFor)) && c.Status != usher.StatusWrapping ||
 		c.Status == usher.StatusBlocked && past(w.LastMessageAt.Add(silentFor)) {
 		s.end(c, "expired")
 		return
