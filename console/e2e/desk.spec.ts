@@ -32,7 +32,7 @@ test("an offer that expires while the tab is hidden goes, by the server's clock"
   const p = await usher.call<{ document: { offers: Record<string, unknown> } }>("GET", "/v1/policy");
   await usher.publish({ offers: { ...p.document.offers, expires_s: { chat: 5, email: 120 } } });
   await sit(page, usher);
-  await usher.message("hello");
+  await usher.message("my parcel has not come");
   await expect(page.getByRole("button", { name: "Accept" })).toBeVisible();
   const other = await context.newPage();
   await other.goto("about:blank");
@@ -93,7 +93,7 @@ test("drafts belong to their conversation and outlive a reload", async ({ page, 
 
 test("a message that could not be sent stays, and is stored once when sent again", async ({ page, usher }) => {
   await sit(page, usher);
-  const m = await usher.message("hello");
+  const m = await usher.message("my parcel has not come");
   await page.getByRole("button", { name: "Accept" }).click();
   // The answer is lost on its way back: the server has the message.
   let lost = false;
