@@ -82,6 +82,12 @@ flood: build ## FLOOD messages over web, App and WeChat, some twice, some in ano
 	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_FLOOD=$(FLOOD) USHER_TEST_SEED=$(SEED) \
 		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestFlood$$' ./cmd/usher
 
+.PHONY: mail
+mail: build ## conversations by mail against GreenMail, another house's mail server (Java; fetched by Maven)
+	tool/greenmail
+	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_TEST_GREENMAIL=$(abspath .cache/greenmail.jar) \
+		$(GO) test -count=1 -v -timeout 10m -tags $(TAGS) -run '^Test(Mail|GreenMail)$$' ./cmd/usher
+
 .PHONY: replay
 replay: ## N random inputs stepped twice, once from the journal and its snapshots: the same bytes
 	USHER_REPLAY=$(N) $(GO) test -count=1 -v -timeout 60m -run '^TestReplay$$' ./matcher/floor
@@ -129,6 +135,25 @@ cover: library ## coverage by function, read and not gated
 	@mkdir -p .cache
 	$(GO) test -tags $(TAGS) -coverprofile=.cache/cover.out $(PKG)
 	$(GO) tool cover -func=.cache/cover.out | tail -1
+
+.PHONY: console
+console: console-modules ## check, test and build the console; its size; needs Node
+	cd clients/typescript && npm run --silent generate && npm run --silent check
+	cd console && npm run --silent check && npm test --silent && npm run --silent build && npm run --silent sizes
+
+.PHONY: console-check
+console-check: console ## the committed console and client are those of the sources
+	git diff --exit-code --stat -- console/dist clients/typescript/schema.d.ts
+	@test -z "$$(git ls-files --others --exclude-standard console/dist)" || { git ls-files --others --exclude-standard console/dist; exit 1; }
+
+.PHONY: console-modules
+console-modules:
+	cd clients/typescript && npm ci --silent --no-audit --no-fund
+	cd console && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund
+
+.PHONY: e2e
+e2e: build ## the console in a browser, on the real binary; needs Node and Chromium (CHROMIUM=path)
+	cd console && npm run --silent e2e
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint with the rules of .golangci.yml

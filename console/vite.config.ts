@@ -19,6 +19,15 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // it would be an inline script
     reportCompressedSize: false,
     sourcemap: false,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          // The texts of a screen, in both languages, apart from its code: they have a budget of their own.
+          groups: [{ name: (id) => `texts-${/([a-z]+)\/(messages|words)\.ts$/.exec(id)?.[1] ?? "other"}`, test: /\/(messages|words)\.ts$/, minSize: 0 }],
+        },
+      },
+    },
   },
   server: {
     proxy: { "/v1": process.env["USHER_URL"] ?? "http://127.0.0.1:8080" },
