@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -130,15 +131,17 @@ func (r *Receiver) Run(ctx context.Context) error {
 		wait := look
 		if n := r.space(); n > 0 {
 			events, err := r.cfg.Store.InboxEvents(ctx, after, n)
-			if err != nil && ctx.Err() == nil {
+			for _, e := range events {
+				if err = r.line(ctx, e, &workers); err != nil {
+					break
+				}
+				after = e.ID
+			}
+			switch {
+			case err != nil && ctx.Err() == nil:
 				r.cfg.Log.ErrorContext(ctx, "calls not read", slog.Any("error", err))
 				wait = time.Second
-			}
-			for _, e := range events {
-				after = e.ID
-				r.line(ctx, e, &workers)
-			}
-			if len(events) > 0 {
+			case len(events) > 0:
 				continue // there may be more than one look brings
 			}
 		}
@@ -159,12 +162,16 @@ func (r *Receiver) space() int {
 	return r.cfg.Ahead - r.held
 }
 
-// line puts an event at the end of its sender's line.
-func (r *Receiver) line(ctx context.Context, e usher.InboxEvent, workers *sync.WaitGroup) {
-	sender, in, fault := r.read(ctx, e)
+// line puts an event at the end of its sender's line. An error leaves it where it
+// is: it was not looked at.
+func (r *Receiver) line(ctx context.Context, e usher.InboxEvent, workers *sync.WaitGroup) error {
+	sender, in, fault, err := r.read(ctx, e)
+	if err != nil {
+		return err
+	}
 	if fault != "" || in == nil {
 		r.done(ctx, e, fault)
-		return
+		return nil
 	}
 	key := e.Channel + "\x00" + sender
 	r.mu.Lock()
@@ -176,23 +183,29 @@ func (r *Receiver) line(ctx context.Context, e usher.InboxEvent, workers *sync.W
 	if !running {
 		workers.Go(func() { r.serve(ctx, key) })
 	}
+	return nil
 }
 
-func (r *Receiver) read(ctx context.Context, e usher.InboxEvent) (sender string, in *Inbound, fault string) {
+// read makes a message of an event. A fault is for ever; an error is the store's,
+// and says nothing of the event.
+func (r *Receiver) read(ctx context.Context, e usher.InboxEvent) (sender string, in *Inbound, fault string, err error) {
 	ch, err := r.cfg.Store.ChannelByID(ctx, e.Channel)
-	if err != nil {
-		return "", nil, "no_channel"
+	switch {
+	case usher.CodeOf(err) == usher.NotFound:
+		return "", nil, "no_channel", nil
+	case err != nil:
+		return "", nil, "", fmt.Errorf("read channel of a call: %w", err)
 	}
 	reader, ok := r.cfg.Readers[ch.Kind]
 	if !ok {
-		return "", nil, "no_adapter"
+		return "", nil, "no_adapter", nil
 	}
 	sender, in, err = reader.Read(ch, e)
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "call not understood", slog.String("channel", e.Channel), slog.Int64("event", e.ID), slog.Any("error", err))
-		return "", nil, "not_understood"
+		return "", nil, "not_understood", nil
 	}
-	return sender, in, ""
+	return sender, in, "", nil
 }
 
 // serve hands on a sender's line until it is empty.

@@ -238,3 +238,60 @@ func TestReceiverOneStuckSender(t *testing.T) {
 		}
 	})
 }
+
+// shaky is a post whose channels cannot be read a few times.
+type shaky struct {
+	*post
+	left int
+	last func() // at the last failure
+}
+
+func (s *shaky) ChannelByID(ctx context.Context, id string) (usher.Channel, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left > 0 {
+		if s.left--; s.left == 0 && s.last != nil {
+			s.last()
+			return usher.Channel{}, ctx.Err()
+		}
+		return usher.Channel{}, errors.New("disk on fire")
+	}
+	return s.post.ChannelByID(ctx, id)
+}
+
+// A store that fails, or that is told to stop, has not said that a channel is
+// gone: the call is handed on later.
+func TestReceiverStoreFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.put("ann:1", "ann:2")
+		_, stop := receiver(t, p, func(c *channel.ReceiverConfig) { c.Store = &shaky{post: p, left: 3} })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		stop()
+		if d := cmp.Diff([]string{"ann:1", "ann:2"}, p.got); d != "" {
+			t.Errorf("handed on:\n%s", d)
+		}
+		if d := cmp.Diff(map[int64]string{1: "", 2: ""}, p.done); d != "" {
+			t.Errorf("done:\n%s", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.put("ann:1")
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := channel.NewReceiver(channel.ReceiverConfig{
+			Store: &shaky{post: p, left: 1, last: cancel}, Inbox: p, Readers: map[usher.ChannelKind]channel.Reader{usher.KindWeChat: p},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if len(p.done) > 0 {
+			t.Errorf("told to stop, it ended calls that nobody has read: %v", p.done)
+		}
+	})
+}
