@@ -171,7 +171,10 @@ class Live {
         const r = await send("/v1/events", { headers, signal: over });
         if (!r.ok || !r.body) throw new Error(`the stream answered ${r.status}`);
         this.#heard();
-        this.#channel?.postMessage({ alive: true, frames: [] });
+        // Without a place to go on from, what happened before now is in no event: whoever keeps a list reads it anew.
+        const anew = this.#lastID ? [] : [{ id: "", event: "reset", data: "{}" }];
+        for (const f of anew) this.#take(f);
+        this.#channel?.postMessage({ alive: true, frames: anew });
         this.#snapshotSoon();
         wait = 500;
         const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
