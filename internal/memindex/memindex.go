@@ -161,6 +161,44 @@ func (x *Index) Collections() []string {
 	return slices.Sorted(maps.Keys(x.collections))
 }
 
+// Len returns how many vectors a collection has.
+func (x *Index) Len(name string) int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if c, ok := x.collections[name]; ok {
+		return len(c.ids)
+	}
+	return 0
+}
+
+// IDs returns the ids of a collection, in no order.
+func (x *Index) IDs(name string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if c, ok := x.collections[name]; ok {
+		return slices.Clone(c.ids)
+	}
+	return []string{}
+}
+
+// Vectors returns copies of the vectors of ids, of length 1 each; nil where a
+// collection has none.
+func (x *Index) Vectors(name string, ids []string) []usher.Vec {
+	out := make([]usher.Vec, len(ids))
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	c, ok := x.collections[name]
+	if !ok {
+		return out
+	}
+	for i, id := range ids {
+		if place, ok := c.at[id]; ok {
+			out[i] = slices.Clone(c.data[place*c.dim : (place+1)*c.dim])
+		}
+	}
+	return out
+}
+
 func nearer(a, b usher.Hit) bool {
 	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.ID, b.ID)) < 0
 }

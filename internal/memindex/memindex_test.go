@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"usher"
 	"usher/internal/memindex"
 	"usher/internal/storetest"
@@ -41,5 +43,30 @@ func BenchmarkSearch(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestContents(t *testing.T) {
+	t.Parallel()
+	x := memindex.New()
+	if x.Len("c") != 0 || len(x.IDs("c")) != 0 || x.Vectors("c", []string{"a"})[0] != nil {
+		t.Error("an absent collection has contents")
+	}
+	rows := []usher.VectorRow{{ID: "a", Vector: usher.Vector{Full: usher.Vec{3, 4}}}, {ID: "b", Vector: usher.Vector{Full: usher.Vec{0, 2}}}}
+	if err := x.Upsert(t.Context(), "c", rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Delete(t.Context(), "c", "b"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]usher.Vec{{.6, .8}, nil}, x.Vectors("c", []string{"a", "b"})); diff != "" {
+		t.Errorf("vectors (-want +got):\n%s", diff)
+	}
+	x.Vectors("c", []string{"a"})[0][0] = 9 // a copy
+	if got := x.Vectors("c", []string{"a"})[0][0]; got != .6 {
+		t.Errorf("the index gave its own memory away: %v", got)
+	}
+	if diff := cmp.Diff([]string{"a"}, x.IDs("c")); diff != "" || x.Len("c") != 1 {
+		t.Errorf("ids, %d (-want +got):\n%s", x.Len("c"), diff)
 	}
 }
