@@ -240,6 +240,7 @@ export const t = catalogue(
     // publish
     publishTitle: "Publish the draft",
     note: "What is it for?",
+    noteShort: "Note",
     noteHint: "Everybody sees it in the history.",
     noteNeeded: "A note is needed.",
     nothing: "Nothing differs from what serves.",
@@ -506,6 +507,7 @@ export const t = catalogue(
     tryCounter: "怎样会改变结果",
     publishTitle: "发布草稿",
     note: "这次改动是为了什么？",
+    noteShort: "说明",
     noteHint: "会显示在历史里。",
     noteNeeded: "请填写说明。",
     nothing: "与生效的策略没有差别。",

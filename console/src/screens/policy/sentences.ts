@@ -280,7 +280,10 @@ export function tierSentence(t: Tier, n: Names): string {
 
 export function listSentence(l: KeywordList, n: Names): string {
   const zh = n.lang === "zh";
-  const some = (all: string[]) => (all.length > 6 ? [...all.slice(0, 6), "…"] : all).map((s) => (zh ? `「${s}」` : `“${s}”`)).join(zh ? "" : ", ");
+  const some = (all: string[]) => {
+    const said = all.slice(0, 6).map((s) => (zh ? `「${s}」` : `“${s}”`));
+    return (all.length > 6 ? [...said, "…"] : said).join(zh ? "" : ", ");
+  };
   if (!l.except.length) return zh ? `词表「${l.name}」：${some(l.phrases)}。` : `The list ${l.name}: ${some(l.phrases)}.`;
   return zh ? `词表「${l.name}」：${some(l.phrases)}；不算：${some(l.except)}。` : `The list ${l.name}: ${some(l.phrases)}; not: ${some(l.except)}.`;
 }
