@@ -209,7 +209,7 @@ func (s *Server) answering(rt route) gin.HandlerFunc {
 func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 	c := &call{
 		query: gc.Request.URL.Query(), header: gc.Request.Header, out: gc.Writer.Header(),
-		method: gc.Request.Method, url: gc.Request.URL.RequestURI(), params: map[string]string{}, from: hostOf(gc.Request),
+		method: gc.Request.Method, url: gc.Request.URL.RequestURI(), params: map[string]string{}, from: s.from(gc.Request),
 	}
 	for _, p := range gc.Params {
 		c.params[p.Key] = p.Value
@@ -284,8 +284,12 @@ func (s *Server) authenticate(r *http.Request, c *call, rt route) error {
 	return nil
 }
 
-// hostOf is where a request comes from, without the port.
-func hostOf(r *http.Request) string {
+// from is where a request comes from, without the port; behind a proxy that is
+// trusted, where the proxy says.
+func (s *Server) from(r *http.Request) string {
+	if s.web != nil {
+		return s.web.peer(r)
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
