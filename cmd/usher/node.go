@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,7 +38,8 @@ type node struct {
 	dispatcher *matcher.Dispatcher
 	parts      parts
 	links      *links
-	admin      string // URL of metrics and profiles; "" = closed
+	index      io.Closer // the connection to the index; nil = it is in memory
+	admin      string    // URL of metrics and profiles; "" = closed
 
 	stopping context.Context //nolint:containedctx // ends when the node is told to stop: readiness follows it
 }
@@ -112,12 +114,15 @@ func (n *node) open(ctx context.Context) (err error) {
 		s := n.dispatcher.Stats()
 		return s.Arrivals, s.Actions
 	})
-	return n.wire()
+	return n.wire(ctx)
 }
 
 // close frees the models and the store.
 func (n *node) close() error {
 	var errs []error
+	if n.index != nil {
+		errs = append(errs, n.index.Close())
+	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}

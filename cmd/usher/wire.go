@@ -18,7 +18,6 @@ import (
 	"usher/internal/channel"
 	"usher/internal/channel/email"
 	"usher/internal/channel/wechat"
-	"usher/internal/memindex"
 )
 
 // parts is what wire makes.
@@ -35,9 +34,12 @@ type parts struct {
 }
 
 // wire makes the parts before the dispatcher.
-func (n *node) wire() (err error) {
+func (n *node) wire(ctx context.Context) (err error) {
 	reads := understander{n.engine, n.metrics}
-	index := memindex.New()
+	index, err := n.openIndex(ctx)
+	if err != nil {
+		return fmt.Errorf("open index: %w", err)
+	}
 	book, err := faq.NewBook(index)
 	if err != nil {
 		return fmt.Errorf("make FAQ: %w", err)

@@ -46,6 +46,10 @@ type Config struct {
 	// Models is the directory of model bundles. Defaults to Data/models, filled
 	// from the binary.
 	Models string `yaml:"models"`
+	// Index is where vectors are searched: "memory", or
+	// "qdrant://HOST:PORT[?tls=1&api_key_file=FILE&prefix=NAME]". Defaults to memory,
+	// which also answers while the server is away.
+	Index string `yaml:"index"`
 	// BootstrapKey acts as an admin key while no key exists. It is read from the
 	// environment only.
 	BootstrapKey string `yaml:"-"`
@@ -133,6 +137,7 @@ func Settings() []Setting {
 		text("language", "workspace language: zh or en (default zh)", func(c *Config) *string { return &c.Language }),
 		text("onnxruntime", "path of the ONNX Runtime library (default: looked for)", func(c *Config) *string { return &c.ONNXRuntime }),
 		text("models", "directory of model bundles (default DATA/models)", func(c *Config) *string { return &c.Models }),
+		text("index", "memory, or qdrant://HOST:6334[?tls=1&api_key_file=FILE&prefix=NAME] (default memory)", func(c *Config) *string { return &c.Index }),
 		text("bootstrap_key", "acts as an admin key while no key exists", func(c *Config) *string { return &c.BootstrapKey }),
 		text("log.level", "debug, info, warn or error (default info)", func(c *Config) *string { return &c.Log.Level }),
 		text("log.format", "text or json (default text)", func(c *Config) *string { return &c.Log.Format }),
@@ -198,6 +203,7 @@ func (c Config) WithDefaults() Config {
 	text(&c.Addr, "127.0.0.1:8080")
 	text(&c.AdminAddr, "127.0.0.1:9090")
 	text(&c.Language, "zh")
+	text(&c.Index, "memory")
 	text(&c.Models, filepath.Join(c.Data, "models"))
 	text(&c.Log.Level, "info")
 	text(&c.Log.Format, "text")
@@ -222,6 +228,71 @@ func (c Config) Proxies() ([]netip.Prefix, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// IndexServer is the Qdrant server of Index. The zero value means memory.
+type IndexServer struct {
+	Host   string
+	Port   int
+	APIKey string // what its file holds
+	TLS    bool
+	Prefix string // of collections; "" = the default
+}
+
+// IndexServer is Index as a server. Its errors do not repeat Index, which may hold
+// what nobody should have put there.
+func (c Config) IndexServer() (IndexServer, error) {
+	if c.Index == "memory" || c.Index == "" {
+		return IndexServer{}, nil
+	}
+	wrong := errors.New("it is neither memory nor such as qdrant://127.0.0.1:6334?tls=1&api_key_file=/etc/usher/qdrant.key")
+	u, err := url.Parse(c.Index)
+	if err != nil || u.Scheme != "qdrant" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.Fragment != "" || u.Opaque != "" {
+		return IndexServer{}, wrong
+	}
+	if u.User != nil {
+		return IndexServer{}, errors.New("it holds a user: give the key as api_key_file=FILE")
+	}
+	s := IndexServer{Host: u.Hostname(), Port: 6334}
+	if p := u.Port(); p != "" {
+		if s.Port, err = strconv.Atoi(p); err != nil || s.Port < 1 || s.Port > 65535 {
+			return IndexServer{}, fmt.Errorf("%q is no port", p)
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return IndexServer{}, wrong
+	}
+	for key, values := range query {
+		v := values[len(values)-1]
+		switch key {
+		case "tls":
+			if s.TLS, err = strconv.ParseBool(v); err != nil {
+				return IndexServer{}, errors.New("tls is neither 1 nor 0")
+			}
+		case "prefix":
+			if v == "" || len(v) > 40 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+				return IndexServer{}, errors.New("prefix is not made of at most 40 of a-z, 0-9 and -")
+			}
+			s.Prefix = v
+		case "api_key_file":
+			raw, err := os.ReadFile(v) //nolint:gosec // the operator names his own file
+			if err != nil {
+				return IndexServer{}, fmt.Errorf("read api_key_file: %w", err)
+			}
+			if s.APIKey = strings.TrimSpace(string(raw)); s.APIKey == "" {
+				return IndexServer{}, errors.New("api_key_file is empty")
+			}
+			if strings.ContainsFunc(s.APIKey, func(r rune) bool { return r < '!' || r > '~' }) {
+				return IndexServer{}, errors.New("api_key_file holds more than one key")
+			}
+		case "api_key":
+			return IndexServer{}, errors.New("keys do not belong here, where others see them: give api_key_file=FILE")
+		default:
+			return IndexServer{}, fmt.Errorf("it has no parameter %q", key)
+		}
+	}
+	return s, nil
 }
 
 // Validate reports every fault of c at once, or nil.
@@ -260,6 +331,9 @@ func (c Config) faults() []usher.Detail {
 		address("admin_addr", c.AdminAddr)
 	}
 	oneOf("language", c.Language, "zh", "en")
+	if _, err := c.IndexServer(); err != nil {
+		fault("index", "%v", err)
+	}
 	if _, err := c.Level(); err != nil {
 		fault("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)
 	}

@@ -138,3 +138,62 @@ func TestSettingNames(t *testing.T) {
 		t.Errorf("flags are %v, want admin-addr and store-sync among them", flags)
 	}
 }
+
+func TestIndexServer(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "key")
+	empty := filepath.Join(t.TempDir(), "empty")
+	two := filepath.Join(t.TempDir(), "two")
+	for name, text := range map[string]string{key: "s3cret-key\n", empty: " \n", two: "s3cret one\ns3cret two"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for index, tc := range map[string]struct {
+		want  config.IndexServer
+		fault string
+	}{
+		"memory":                         {},
+		"qdrant://q":                     {want: config.IndexServer{Host: "q", Port: 6334}},
+		"qdrant://[::1]:7/?tls=true":     {want: config.IndexServer{Host: "::1", Port: 7, TLS: true}},
+		"qdrant://q:9?prefix=shop-2":     {want: config.IndexServer{Host: "q", Port: 9, Prefix: "shop-2"}},
+		"qdrant://q?api_key_file=" + key: {want: config.IndexServer{Host: "q", Port: 6334, APIKey: "s3cret-key"}},
+
+		"Memory":                           {fault: "neither memory nor"},
+		"http://q:6333":                    {fault: "neither memory nor"},
+		"qdrant:q":                         {fault: "neither memory nor"},
+		"qdrant://":                        {fault: "neither memory nor"},
+		"qdrant://q/path":                  {fault: "neither memory nor"},
+		"qdrant://q:0":                     {fault: "no port"},
+		"qdrant://q:99999":                 {fault: "no port"},
+		"qdrant://me:s3cret@q":             {fault: "holds a user"},
+		"qdrant://q?api_key=s3cret":        {fault: "api_key_file=FILE"},
+		"qdrant://q?tls=maybe":             {fault: "tls is neither"},
+		"qdrant://q?prefix=A_b":            {fault: "prefix is not"},
+		"qdrant://q?pool=s3cret":           {fault: `no parameter "pool"`},
+		"qdrant://q?api_key_file=/absent":  {fault: "read api_key_file"},
+		"qdrant://q?api_key_file=" + empty: {fault: "is empty"},
+		"qdrant://q?api_key_file=" + two:   {fault: "more than one"},
+	} {
+		t.Run(index, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load("", env("USHER_INDEX", index), nil)
+			if tc.fault != "" {
+				if err == nil || !strings.Contains(err.Error(), "index: ") || !strings.Contains(err.Error(), tc.fault) || strings.Contains(err.Error(), "s3cret") {
+					t.Errorf("error %v, want %q and no secret", err, tc.fault)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.IndexServer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("server (-want +got):\n%s", d)
+			}
+		})
+	}
+}

@@ -144,6 +144,24 @@ func (o *outbox) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// WatchIndex adds what tells who answers vector searches, read when the metrics are.
+func (m *Metrics) WatchIndex(stats func() (up bool, byServer, byMemory uint64)) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "usher_index_up", Help: "1: Qdrant answers every search; 0: memory answers some or all."}, func() float64 {
+			if up, _, _ := stats(); up {
+				return 1
+			}
+			return 0
+		}))
+	counter := func(by string, of func() uint64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "usher_index_searches_total", Help: "Vector searches, by who answered.", ConstLabels: prometheus.Labels{"by": by},
+		}, func() float64 { return float64(of()) }))
+	}
+	counter("qdrant", func() uint64 { _, n, _ := stats(); return n })
+	counter("memory", func() uint64 { _, _, n := stats(); return n })
+}
+
 // Watch adds gauges of the floor, read when the metrics are.
 func (m *Metrics) Watch(live func() usher.Live) {
 	m.registry.MustRegister(newFloor(live))
