@@ -409,10 +409,11 @@ func (b *box) keep(ctx context.Context, raw []byte) error {
 }
 
 // fetch returns a mail as it came, at most a byte more than is read of one; nil
-// when it is gone.
+// when it is gone. It asks for the whole of it: servers answer a request for a
+// part in ways that cannot be read.
 func fetch(client *imapclient.Client, uid imap.UID) (raw []byte, err error) {
 	cmd := client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{
-		UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true, Partial: &imap.SectionPartial{Offset: 0, Size: maxMail + 1}}},
+		UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}},
 	})
 	defer func() {
 		if end := cmd.Close(); err == nil && end != nil {

@@ -141,10 +141,10 @@ func (m *Mail) readHeader(raw []byte) error {
 	}
 	m.InReplyTo, m.References = ids(h, "In-Reply-To"), ids(h, "References")
 	body := raw
-	if i := bytes.Index(raw, []byte("\r\n\r\n")); i >= 0 {
-		body = raw[i+4:]
-	} else if i := bytes.Index(raw, []byte("\n\n")); i >= 0 {
-		body = raw[i+2:]
+	if _, after, ok := bytes.Cut(raw, []byte("\r\n\r\n")); ok {
+		body = after
+	} else if _, after, ok := bytes.Cut(raw, []byte("\n\n")); ok {
+		body = after
 	}
 	sum := sha256.Sum256(body)
 	if own := ids(h, "Message-Id"); len(own) > 0 {

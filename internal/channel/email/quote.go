@@ -3,6 +3,7 @@ package email
 import (
 	"html"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -69,8 +70,8 @@ func introduces(line, next string) bool {
 
 // withoutSentFrom drops the line that a telephone adds.
 func withoutSentFrom(lines []string) []string {
-	for i := len(lines) - 1; i >= 0; i-- {
-		switch l := strings.TrimSpace(lines[i]); {
+	for i, l := range slices.Backward(lines) {
+		switch l = strings.TrimSpace(l); {
 		case l == "":
 		case sentFrom.MatchString(l):
 			return lines[:i]

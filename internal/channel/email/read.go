@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,11 +194,9 @@ func anew(in *channel.Inbound) bool {
 // answered finds which of our messages a mail answers: In-Reply-To, then
 // References from the end.
 func (a *Adapter) answered(ctx context.Context, ch *usher.Channel, acc *account, m *Mail, in *channel.Inbound) error {
-	ids := m.InReplyTo
-	for i := len(m.References) - 1; i >= 0; i-- {
-		ids = append(ids[:len(ids):len(ids)], m.References[i])
-	}
-	for _, id := range ids {
+	ids := slices.Clone(m.References)
+	slices.Reverse(ids)
+	for _, id := range append(slices.Clone(m.InReplyTo), ids...) {
 		own, ok, err := a.ours(ctx, ch, acc, id)
 		if err != nil {
 			return err
@@ -302,11 +301,11 @@ func readBounce(raw []byte, m *Mail) *bounce {
 	if mediaType != "multipart/report" || params["report-type"] != "" && !strings.EqualFold(params["report-type"], "delivery-status") {
 		return nil
 	}
-	e, err := message.ReadWithOptions(bytes.NewReader(raw[:min(len(raw), bodySample)]), &message.ReadOptions{MaxHeaderBytes: maxHeader})
+	// An encoding that nobody knows is an error, and does not hide the parts.
+	e, _ := message.ReadWithOptions(bytes.NewReader(raw[:min(len(raw), bodySample)]), &message.ReadOptions{MaxHeaderBytes: maxHeader})
 	if e == nil {
 		return nil
 	}
-	_ = err // an encoding that nobody knows does not hide the parts
 	b := &bounce{ids: append(append([]string{}, m.InReplyTo...), m.References...)}
 	parts := 0
 	_ = walk(e, 0, func(p *message.Entity, depth int) error { // what can be read counts
@@ -317,12 +316,9 @@ func readBounce(raw []byte, m *Mail) *bounce {
 		in := textproto.NewReader(bufio.NewReader(p.Body))
 		switch mediaType {
 		case "message/delivery-status", "message/global-delivery-status":
-			for range 20 {
+			for n, more := 0, true; more && n < 20; n++ {
 				h, err := in.ReadMIMEHeader()
-				b.failed = b.failed || strings.EqualFold(strings.TrimSpace(h.Get("Action")), "failed")
-				if err != nil {
-					break
-				}
+				b.failed, more = b.failed || strings.EqualFold(strings.TrimSpace(h.Get("Action")), "failed"), err == nil
 			}
 		case "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers":
 			h, _ := in.ReadMIMEHeader() // as far as it goes
