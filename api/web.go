@@ -40,6 +40,7 @@ type Web struct {
 type WebStore interface {
 	VisitorByHash(ctx context.Context, hash []byte) (usher.Visitor, bool, error)
 	PutVisitor(ctx context.Context, v usher.Visitor) error
+	ChangeVisitor(ctx context.Context, v usher.Visitor) error // one that has ended stays ended
 	DeleteVisitor(ctx context.Context, id string) error
 	SweepVisitors(ctx context.Context, before time.Time) error
 	VisitorPlaces(ctx context.Context, visitorID string) ([]usher.VisitorPlace, error)
@@ -417,6 +418,7 @@ type beginning struct {
 
 	visitor usher.Visitor
 	resumed bool
+	stored  bool // it was kept before
 }
 
 // fresh makes a session with a token of its own.
@@ -427,7 +429,7 @@ func (b *beginning) fresh(identity usher.Identity) {
 		b.visitor.Identity = usher.Identity{Kind: "anonymous", Value: b.visitor.ID}
 	}
 	b.token, b.visitor.Hash = newVisitorToken()
-	b.resumed = false
+	b.resumed, b.stored = false, false
 	b.c.by = usher.Principal{Kind: "customer", ID: b.visitor.ID}
 }
 
@@ -438,6 +440,10 @@ func (b *beginning) keep(ctx context.Context) error {
 		life = knownLife
 	}
 	b.visitor.ExpiresAt = b.s.cfg.Now().UTC().Add(life)
+	if b.stored {
+		return b.s.web.Store.ChangeVisitor(ctx, b.visitor)
+	}
+	b.stored = true
 	return b.s.web.Store.PutVisitor(ctx, b.visitor)
 }
 
@@ -461,7 +467,7 @@ func (s *Server) endVisitor(ctx context.Context, id string) error {
 // over when nobody signs for it any more: the next person at that PC is another.
 func (b *beginning) anonymous(ctx context.Context) error {
 	if b.prior != nil && !b.prior.Known() {
-		b.visitor, b.resumed = *b.prior, true
+		b.visitor, b.resumed, b.stored = *b.prior, true, true
 		return b.keep(ctx)
 	}
 	if err := b.end(ctx); err != nil {
@@ -479,7 +485,7 @@ func (b *beginning) identified(ctx context.Context, token string) error {
 	}
 	who := usher.Identity{Kind: "user_id", Value: sub, Verified: true}
 	if p := b.prior; p != nil && p.Known() && p.Identity == who {
-		b.visitor, b.resumed = *p, true
+		b.visitor, b.resumed, b.stored = *p, true, true
 		b.visitor.Name = name
 		return b.keep(ctx)
 	}
@@ -560,7 +566,7 @@ func (b *beginning) follow(ctx context.Context, token string) error {
 	if err := b.keep(ctx); err != nil {
 		return err
 	}
-	since := s.cfg.Now().UTC()
+	at := usher.VisitorPlace{ConversationID: convID, Since: s.cfg.Now().UTC()}
 	res, err := b.redeem(ctx, &conv, invID)
 	if err != nil {
 		if gone := s.web.Store.DeleteVisitor(context.WithoutCancel(ctx), b.visitor.ID); gone != nil {
@@ -574,11 +580,15 @@ func (b *beginning) follow(ctx context.Context, token string) error {
 	if res.Conversation != nil {
 		for _, leg := range res.Conversation.Work.Legs {
 			if leg.Channel == b.channel.ID {
-				since = leg.Since
+				at.Since = leg.Since
 			}
 		}
 	}
-	return s.web.Store.PutVisitorPlace(ctx, b.visitor.ID, usher.VisitorPlace{ConversationID: convID, Since: since})
+	if err := s.web.Store.PutVisitorPlace(ctx, b.visitor.ID, at); err != nil {
+		return err
+	}
+	s.web.live.wrote(&b.visitor, at, s.cfg.Now().Add(s.grace())) // his page may never open
+	return nil
 }
 
 func (b *beginning) redeem(ctx context.Context, conv *usher.Conversation, invitationID string) (usher.Result, error) {

@@ -276,6 +276,7 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 	if err != nil {
 		return webMessageAnswer{}, err
 	}
+	own := true
 	switch {
 	case conv == nil:
 	case conv.CustomerID == v.CustomerID:
@@ -283,7 +284,7 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 			in.ConversationID = conv.ID
 		}
 	case conv.Status != usher.StatusClosed: // begun before he was signed for
-		in.ConversationID, in.Customer = conv.ID, IncomingCustomer{ID: conv.CustomerID}
+		in.ConversationID, in.Customer, own = conv.ID, IncomingCustomer{ID: conv.CustomerID}, false
 	}
 	got, err := s.cfg.Desk.Receive(ctx, c.by, in)
 	if err != nil {
@@ -293,7 +294,7 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 		c.status = 200
 		c.out.Set("Idempotency-Replayed", "true")
 	}
-	if err := s.takePart(ctx, v, &got); err != nil {
+	if err := s.takePart(ctx, v, &got, own); err != nil {
 		return webMessageAnswer{}, err
 	}
 	m, err := s.showToVisitor(ctx, v, &got.Message)
@@ -304,17 +305,18 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 	return webMessageAnswer{Message: m, Conversation: matter}, err
 }
 
-// takePart notes which conversation a session is in. The message is stored by
-// now: what fails here is mended by the next message or its repetition.
-func (s *Server) takePart(ctx context.Context, v *usher.Visitor, got *Received) error {
+// takePart notes which conversation a session is in, and, when it is the
+// visitor's own, whose. The message is stored by now: what fails here is mended by
+// the next message or its repetition.
+func (s *Server) takePart(ctx context.Context, v *usher.Visitor, got *Received, own bool) error {
 	ctx = context.WithoutCancel(ctx)
 	p := usher.VisitorPlace{ConversationID: got.Conversation.ID, Since: got.Message.ReceivedAt}
 	if err := s.web.Store.PutVisitorPlace(ctx, v.ID, p); err != nil {
 		return err
 	}
-	if v.CustomerID != got.Conversation.CustomerID && (v.CustomerID == "" || !v.Known()) {
+	if own && v.CustomerID != got.Conversation.CustomerID && (v.CustomerID == "" || !v.Known()) {
 		v.CustomerID = got.Conversation.CustomerID
-		if err := s.web.Store.PutVisitor(ctx, *v); err != nil {
+		if err := s.web.Store.ChangeVisitor(ctx, *v); err != nil {
 			return err
 		}
 	}

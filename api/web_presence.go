@@ -62,6 +62,14 @@ func (st *webStream) person() personOn {
 	return personOn{v.CustomerID, v.Channel}
 }
 
+// sees reports whether the stream shows conv on the channel where it goes on.
+func (st *webStream) sees(conv *usher.Conversation) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	_, ok := st.places[conv.ID]
+	return ok && st.visitor.Channel == conv.Channel
+}
+
 // learn notes a conversation; false when it was known.
 func (st *webStream) learn(v *usher.Visitor, conversationID string, since time.Time) bool {
 	st.mu.Lock()
@@ -174,10 +182,22 @@ func (p *presence) again(id string, seen, next time.Time) {
 	}
 }
 
-func (p *presence) isHere(customer, channel string) bool {
+// isHere reports whether a page is open to whoever takes part in conv: one of its
+// customer's, or of somebody who followed a link to it.
+func (p *presence) isHere(conv *usher.Conversation) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.here[personOn{customer, channel}] > 0
+	if p.here[personOn{conv.CustomerID, conv.Channel}] > 0 {
+		return true
+	}
+	for _, of := range p.streams {
+		for st := range of {
+			if st.sees(conv) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // grace is how long a visitor may be silent with his page closed.
@@ -253,7 +273,7 @@ func (s *Server) silent(ctx context.Context, id string, now time.Time) (time.Tim
 		return by, nil
 	}
 	waits := conv.Status == usher.StatusOpen || conv.Status == usher.StatusQueued || conv.Status == usher.StatusOffered
-	if !waits || !conv.Work.Kind.AbandonsBySilence() || s.web.live.isHere(conv.CustomerID, conv.Channel) {
+	if !waits || !conv.Work.Kind.AbandonsBySilence() || s.web.live.isHere(&conv) {
 		return now.Add(max(grace, time.Second)), nil
 	}
 	res, err := s.cfg.Floor.Do(ctx, usher.Input{ID: s.cfg.NewID("in"), By: usher.System(), Body: usher.Left{ConversationID: id, Channel: conv.Channel}})

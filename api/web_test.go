@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 	"path/filepath"
@@ -717,6 +718,105 @@ func TestWebContinue(t *testing.T) {
 	if !slices.Contains(v.texts(), "now on the web") || slices.Contains(v.texts(), "my secret on WeChat") {
 		t.Errorf("history %q", v.texts())
 	}
+}
+
+// invited is a conversation on WeChat whose customer has a link to the web.
+func (s *shop) invited(t *testing.T, openid string) (conv, token string) {
+	t.Helper()
+	if s.call("GET", "/v1/channels/wx", nil).status == http.StatusNotFound {
+		s.want(201, "PUT", "/v1/channels/wx", map[string]any{"kind": "wechat", "name": "WeChat"})
+		doc := usher.DefaultPolicy()
+		doc.Overflow = []usher.Overflow{{Channel: "wechat", When: usher.WhenNobodyOnline, Do: usher.DoInvite, To: "web"}}
+		draft := s.want(200, "PUT", "/v1/policy/draft", doc, "If-Match: "+s.want(200, "GET", "/v1/policy", nil).header.Get("ETag"))
+		s.want(200, "POST", "/v1/policy/publish", map[string]any{"note": "invite"}, "If-Match: "+draft.header.Get("ETag"))
+	}
+	conv = s.want(201, "POST", "/v1/messages", map[string]any{
+		"channel": "wx", "text": "on WeChat", "customer": map[string]any{"identities": []any{map[string]any{"kind": "openid", "value": openid, "verified": true, "channel": "wx"}}},
+	}).text("conversation.id")
+	until(t, "an invitation", func() bool {
+		_, token, _ = strings.Cut(s.want(200, "GET", "/v1/conversations/"+conv, nil).text("routing.invitation.url"), "#continue=")
+		return token != ""
+	})
+	return conv, token
+}
+
+// Who followed a link and signs in is a customer of his own, in a conversation of
+// another one: as long as his page is open he is there.
+func TestWebSilenceAfterSigningIn(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	conv, link := s.invited(t, "o1")
+	v, _ := s.begin(t, 201, map[string]any{"continue": link})
+	ada, a := s.begin(t, 201, map[string]any{"identity_token": s.token(t, "ada", nil), "resume": v.session})
+	equal(t, "goes on", conv, a.text("conversation_id"))
+	page := ada.events(t, "")
+	page.until("ready")
+	ada.say("signed in")
+	for range 2 { // whoever is looked at in the same round comes before or after her
+		gone, _ := s.begin(t, 201, map[string]any{})
+		other := gone.say("no page").text("conversation.id")
+		s.ahead.Add(int64(10 * time.Minute))
+		until(t, "who has no page is abandoned", func() bool {
+			return s.want(200, "GET", "/v1/conversations/"+other, nil).text("status") == "closed"
+		})
+	}
+	equal(t, "her page is open", "queued", s.want(200, "GET", "/v1/conversations/"+conv, nil).text("status"))
+	page.cancel()
+	until(t, "the server has noticed", func() bool { return s.ended.Load() == 1 })
+	s.ahead.Add(int64(91 * time.Second))
+	until(t, "who went is abandoned", func() bool {
+		return s.want(200, "GET", "/v1/conversations/"+conv, nil).text("status") == "closed"
+	})
+}
+
+// Whoever signs in after following a link stays who he is: a link that was passed
+// on shows what is written from then on, and nothing else of the one it was for.
+func TestWebContinueAsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	s.want(201, "POST", "/v1/messages", map[string]any{
+		"channel": "web", "text": "my secret on the web", "customer": map[string]any{"identities": []any{map[string]any{"kind": "openid", "value": "o1", "verified": true, "channel": "wx"}}},
+	})
+	conv, link := s.invited(t, "o1")
+	v, _ := s.begin(t, 201, map[string]any{"continue": link})
+	mallory, _ := s.begin(t, 201, map[string]any{"identity_token": s.token(t, "mallory", nil), "resume": v.session})
+	equal(t, "joins", conv, mallory.say("hello").text("message.conversation_id"))
+	mallory.say("and again")
+	if got := mallory.texts(); slices.Contains(got, "my secret on the web") || slices.Contains(got, "on WeChat") {
+		t.Errorf("she sees %q", got)
+	}
+	_, again := s.begin(t, 201, map[string]any{"identity_token": s.token(t, "mallory", nil)})
+	equal(t, "elsewhere she is nobody's customer", "", again.text("customer_id"))
+}
+
+// A link that was followed by a browser that then showed nothing leaves nobody
+// waiting for ever.
+func TestWebSilenceAfterALink(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	conv, link := s.invited(t, "o1")
+	s.begin(t, 201, map[string]any{"continue": link})
+	s.ahead.Add(int64(91 * time.Second))
+	until(t, "nobody waits for ever", func() bool {
+		return s.want(200, "GET", "/v1/conversations/"+conv, nil).text("status") == "closed"
+	})
+}
+
+// signingOut ends the session of whoever writes while his message is on its way.
+type signingOut struct{ api.WebStore }
+
+func (s signingOut) PutVisitorPlace(ctx context.Context, id string, p usher.VisitorPlace) error {
+	return errors.Join(s.DeleteVisitor(ctx, id), s.WebStore.PutVisitorPlace(ctx, id, p))
+}
+
+// A message under way, or a page that comes back, does not bring a session back
+// that was signed out of meanwhile: the next person at that PC would have it.
+func TestWebSignedOutStaysOut(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, func(w *api.Web) { w.Store = signingOut{w.Store} })
+	v, _ := s.begin(t, 201, map[string]any{})
+	v.call("POST", "/v1/web/messages", map[string]any{"client_msg_id": "m1", "text": "hello"})
+	v.want(401, "GET", "/v1/web/messages", nil)
 }
 
 // The limit of one address is that of the visitor behind the proxies that are

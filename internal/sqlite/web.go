@@ -33,6 +33,18 @@ func (db *DB) PutVisitor(ctx context.Context, v usher.Visitor) error {
 	})
 }
 
+// ChangeVisitor stores what a session has become; one that has ended stays ended.
+func (db *DB) ChangeVisitor(ctx context.Context, v usher.Visitor) error {
+	doc, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return db.do(ctx, "change visitor", func(t *tx) error {
+		_, err := t.exec(`UPDATE visitors SET expires_at = ?, doc = ? WHERE id = ? AND hash = ?`, nanos(v.ExpiresAt), doc, v.ID, v.Hash)
+		return err
+	})
+}
+
 // DeleteVisitor ends a session; one that is not there is no error.
 func (db *DB) DeleteVisitor(ctx context.Context, id string) error {
 	return db.do(ctx, "delete visitor", func(t *tx) error {

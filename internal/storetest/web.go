@@ -15,6 +15,7 @@ type WebStore interface {
 	Store
 	VisitorByHash(ctx context.Context, hash []byte) (usher.Visitor, bool, error)
 	PutVisitor(ctx context.Context, v usher.Visitor) error
+	ChangeVisitor(ctx context.Context, v usher.Visitor) error
 	DeleteVisitor(ctx context.Context, id string) error
 	SweepVisitors(ctx context.Context, before time.Time) error
 	VisitorPlaces(ctx context.Context, visitorID string) ([]usher.VisitorPlace, error)
@@ -76,8 +77,15 @@ func testVisitors(t *testing.T, s WebStore, _ *store) {
 	if got, ok, err := s.VisitorByHash(t.Context(), []byte("two")); !ok || err != nil || got.CustomerID != "ada" {
 		t.Errorf("the new token: %v, %v, %v", got, ok, err)
 	}
+	// What changes does not bring back what has ended.
+	v.Name = "Ada"
+	must(s.ChangeVisitor(t.Context(), v))
+	if got, ok, err := s.VisitorByHash(t.Context(), []byte("two")); !ok || err != nil || got.Name != "Ada" {
+		t.Errorf("changed: %v, %v, %v", got, ok, err)
+	}
 	must(s.DeleteVisitor(t.Context(), "vis_1"))
 	must(s.DeleteVisitor(t.Context(), "vis_1"))
+	must(s.ChangeVisitor(t.Context(), v))
 	if _, ok, err := s.VisitorByHash(t.Context(), []byte("two")); ok || err != nil {
 		t.Errorf("deleted: %v, %v", ok, err)
 	}
