@@ -71,7 +71,7 @@ func (s *Server) whoSignedIn(r *http.Request, token string) (usher.Principal, er
 // setCookie gives the browser the session, or takes it away. Behind a proxy that
 // speaks HTTPS it is sent over HTTPS only.
 func setCookie(c *call, token string, ends time.Time) {
-	k := http.Cookie{
+	k := http.Cookie{ //nolint:gosec // Secure where there is HTTPS: a first start is on plain HTTP
 		Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: c.header.Get("X-Forwarded-Proto") == "https", Expires: ends,
 	}

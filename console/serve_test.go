@@ -22,7 +22,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(method, path string, headers ...string) *http.Response {
+	get := func(method, path string, headers ...string) *httptest.ResponseRecorder {
 		t.Helper()
 		r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 		for _, s := range headers {
@@ -31,7 +31,7 @@ func TestServe(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		return w.Result()
+		return w
 	}
 	for _, c := range []struct {
 		name, method, path string
@@ -51,24 +51,21 @@ func TestServe(t *testing.T) {
 		{"a change", "POST", "/", nil, 405, "", ""},
 	} {
 		res := get(c.method, c.path, c.headers...)
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
+		body := res.Body.String()
+		if res.Code != c.status || !strings.Contains(body, c.body) || res.Header().Get("Cache-Control") != c.cache {
+			t.Errorf("%s: %d %v %.60s", c.name, res.Code, res.Header(), body)
 		}
-		if res.StatusCode != c.status || !strings.Contains(string(body), c.body) || res.Header.Get("Cache-Control") != c.cache {
-			t.Errorf("%s: %d %v %.60s", c.name, res.StatusCode, res.Header, body)
-		}
-		if res.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if res.Header().Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: no nosniff", c.name)
 		}
-		csp := res.Header.Get("Content-Security-Policy")
+		csp := res.Header().Get("Content-Security-Policy")
 		if c.status == 200 && (!strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "script-src 'self';") || strings.Contains(csp, "unsafe")) {
 			t.Errorf("%s: policy %q", c.name, csp)
 		}
 	}
 	page := get("GET", "/", "Accept: text/html")
-	if res := get("GET", "/", "Accept: text/html", "If-None-Match: "+page.Header.Get("ETag")); res.StatusCode != http.StatusNotModified {
-		t.Errorf("the page again: %d", res.StatusCode)
+	if res := get("GET", "/", "Accept: text/html", "If-None-Match: "+page.Header().Get("ETag")); res.Code != http.StatusNotModified {
+		t.Errorf("the page again: %d", res.Code)
 	}
 	packed := get("GET", "/assets/index-abc1.js", "Accept-Encoding: gzip, br")
 	z, err := gzip.NewReader(packed.Body)
@@ -102,7 +99,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("the page has what its policy forbids:\n%s", page)
 	}
 	found := 0
-	for _, part := range strings.Split(page, `"`) {
+	for part := range strings.SplitSeq(page, `"`) {
 		if strings.HasPrefix(part, "/assets/") {
 			found++
 			if w := get(part); w.Code != http.StatusOK {

@@ -3330,6 +3330,8 @@ export interface operations {
                     author?: "agent" | "bot" | "system";
                     /** @description Of the author; a key of an agent implies it */
                     agent_id?: string;
+                    /** @description Where it goes out; where the customer last wrote unless given */
+                    channel?: string;
                     text?: string;
                     attachments?: components["schemas"]["Attachment"][];
                     /** Format: date-time */

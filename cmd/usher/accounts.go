@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (a *app) accountsCommand() *cobra.Command {
 				return a.show(all, func(w io.Writer) {
 					rows := [][]string{{"LOGIN", "NAME", "ROLE", "AGENT", "DISABLED"}}
 					for _, x := range all {
-						rows = append(rows, []string{x.Login, x.Name, string(x.Role), x.AgentID, fmt.Sprint(x.Disabled)})
+						rows = append(rows, []string{x.Login, x.Name, string(x.Role), x.AgentID, strconv.FormatBool(x.Disabled)})
 					}
 					table(w, rows)
 				})
