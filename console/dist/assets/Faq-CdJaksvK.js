@@ -1,1 +1,0 @@
-import{U as e,W as t,f as n,r}from"./index-Ft0D3nQ9.js";import{t as i}from"./Screen-B_D40LFA.js";var a=n({name:`Faq`,title:`Faq`,empty:`Nothing here yet.`},{name:`Faq`,title:`Faq`,empty:`这里还没有内容。`});function o(n,o){t(o,!0),i(n,{get name(){return a.name},get title(){return a.title},children:(e,t)=>{r(e,{get text(){return a.empty}})},$$slots:{default:!0}}),e()}export{o as default};
