@@ -95,7 +95,7 @@ func (g *greenMail) login(user string) (*imapclient.Client, error) {
 func (g *greenMail) Settings() map[string]string {
 	return map[string]string{
 		"address": emailtest.Address, "from_name": "Shop", "folder": "INBOX", "authserv_id": emailtest.Authserv, "imap_host": "127.0.0.1", "imap_port": g.imap,
-		"imap_tls": "none", "imap_user": emailtest.User, "smtp_host": "127.0.0.1", "smtp_port": g.smtp, "smtp_tls": "none",
+		"imap_tls": "none", "imap_user": emailtest.User, "smtp_host": "127.0.0.1", "smtp_port": g.smtp, "smtp_tls": "none", "poll_s": "5",
 	}
 }
 

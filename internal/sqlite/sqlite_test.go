@@ -65,6 +65,14 @@ func TestPeople(t *testing.T) {
 	})
 }
 
+func TestEmail(t *testing.T) {
+	t.Parallel()
+	storetest.RunEmail(t, func(t *testing.T) storetest.Email {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	storetest.RunAccounts(t, func(t *testing.T) storetest.AccountStore {

@@ -38,6 +38,7 @@ const (
 	settingAuthserv   = "authserv_id"
 	settingFromName   = "from_name"
 	settingRescanDays = "rescan_days"
+	settingPoll       = "poll_s"
 	settingPlus       = "plus"        // on | off
 	settingAllowPlain = "allow_plain" // yes
 
@@ -147,7 +148,8 @@ type account struct {
 	smtp     server
 	folder   string
 	authserv string
-	rescan   int // days
+	rescan   int           // days
+	poll     time.Duration // 0 = as configured
 	plus     bool
 }
 
@@ -180,6 +182,9 @@ func accountOf(settings, secrets map[string]string) account {
 	}
 	if n, err := strconv.Atoi(settings[settingRescanDays]); err == nil {
 		a.rescan = n
+	}
+	if n, err := strconv.Atoi(settings[settingPoll]); err == nil {
+		a.poll = time.Duration(n) * time.Second
 	}
 	a.imap.port = port(settings[settingIMAPPort], map[string]int{"tls": 993, "starttls": 143, "none": 143}[a.imap.security])
 	a.smtp.port = port(settings[settingSMTPPort], map[string]int{"tls": 465, "starttls": 587, "none": 25}[a.smtp.security])
@@ -233,6 +238,7 @@ func (a *Adapter) Check(settings, secrets map[string]string) []usher.Detail {
 		}
 	}
 	number(settingRescanDays, 0, maxRescan)
+	number(settingPoll, 1, 600)
 	oneOf := func(name string, values ...string) {
 		if v, ok := settings[name]; ok && !slices.Contains(values, v) {
 			add("settings."+name, "invalid_value", name+" is one of "+strings.Join(values, ", "))
@@ -254,10 +260,10 @@ func (a *Adapter) Check(settings, secrets map[string]string) []usher.Detail {
 	for _, name := range sorted(settings) {
 		if !slices.Contains([]string{
 			settingAddress, settingIMAPHost, settingIMAPPort, settingIMAPTLS, settingIMAPUser, settingSMTPHost, settingSMTPPort, settingSMTPTLS,
-			settingSMTPUser, settingFolder, settingAuthserv, settingFromName, settingRescanDays, settingPlus, settingAllowPlain,
+			settingSMTPUser, settingFolder, settingAuthserv, settingFromName, settingRescanDays, settingPoll, settingPlus, settingAllowPlain,
 		}, name) {
 			add("settings."+name, "unknown_setting", name+" is no setting of an e-mail channel: address, imap_host, imap_port, imap_tls, imap_user, "+
-				"smtp_host, smtp_port, smtp_tls, smtp_user, folder, authserv_id, from_name, rescan_days, plus, allow_plain")
+				"smtp_host, smtp_port, smtp_tls, smtp_user, folder, authserv_id, from_name, rescan_days, poll_s, plus, allow_plain")
 		}
 	}
 	for _, name := range sorted(secrets) {

@@ -96,8 +96,12 @@ func (a *Adapter) own(ctx context.Context, ch usher.Channel, secrets map[string]
 	ctx, cancel := context.WithCancel(ctx)
 	o := &owner{settings: ch.Settings, secrets: secrets, cancel: cancel}
 	acc := accountOf(ch.Settings, secrets)
+	poll, silence := a.cfg.Poll, a.cfg.Silence
+	if acc.poll > 0 {
+		poll, silence = acc.poll, max(silence, acc.poll+30*time.Second)
+	}
 	b := &box{
-		adapter: a, channel: ch.ID, acc: acc, name: acc.imap.user + "@" + acc.imap.addr() + "/" + acc.folder,
+		adapter: a, channel: ch.ID, acc: acc, poll: poll, silence: silence, name: acc.imap.user + "@" + acc.imap.addr() + "/" + acc.folder,
 		failed: map[imap.UID]int{}, fresh: make(chan struct{}, 1),
 	}
 	o.done.Go(func() { b.run(ctx) })
@@ -109,6 +113,8 @@ type box struct {
 	adapter *Adapter
 	channel string
 	acc     account
+	poll    time.Duration
+	silence time.Duration
 	name    string
 	failed  map[imap.UID]int // how often the server would not give a mail
 	fresh   chan struct{}    // the server says that there is more
@@ -177,7 +183,7 @@ func (b *box) dial(ctx context.Context) (*imapclient.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	conn := net.Conn(watched{raw, a.cfg.Silence})
+	conn := net.Conn(watched{raw, b.silence})
 	config := a.cfg.TLS.Clone()
 	config.ServerName = s.host
 	options := &imapclient.Options{
@@ -239,9 +245,9 @@ func (w watched) SetReadDeadline(time.Time) error  { return nil }
 func (w watched) SetWriteDeadline(time.Time) error { return nil }
 
 // rest waits until the server says that there is more, or for as long as that is
-// to be believed.
+// to be believed: what comes while IDLE begins may pass unsaid.
 func (b *box) rest(ctx context.Context, client *imapclient.Client, idles bool) error {
-	timer := time.NewTimer(b.adapter.cfg.Poll)
+	timer := time.NewTimer(b.poll)
 	defer timer.Stop()
 	var idle *imapclient.IdleCommand
 	if idles {

@@ -192,7 +192,7 @@ func TestCheck(t *testing.T) {
 		{"not connected", nil, nil, ""},
 		{"the least", good, secret, ""},
 		{"all of it", with("imap_port", "993", "imap_tls", "tls", "imap_user", "u", "smtp_port", "587", "smtp_tls", "starttls", "smtp_user", "u", "folder", "INBOX",
-			"authserv_id", "mx.shop.example", "from_name", "店铺", "rescan_days", "7", "plus", "off", "allow_plain", "no"), map[string]string{"imap_password": "x", "smtp_password": "y"}, ""},
+			"authserv_id", "mx.shop.example", "from_name", "店铺", "rescan_days", "7", "poll_s", "30", "plus", "off", "allow_plain", "no"), map[string]string{"imap_password": "x", "smtp_password": "y"}, ""},
 		{"everything at once", map[string]string{
 			"address": "Shop <support@shop.example>", "imap_host": "a:1", "imap_port": "0", "imap_tls": "ssl", "smtp_port": "99999", "smtp_tls": "none", "from_name": "a\r\nBcc: b",
 			"rescan_days": "100", "plus": "yes", "smtp_user": "u", "other": "x",

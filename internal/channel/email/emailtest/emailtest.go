@@ -134,6 +134,7 @@ func (s *Server) Settings() map[string]string {
 	return map[string]string{
 		"address": Address, "from_name": "Shop", "folder": Folder, "authserv_id": Authserv, "imap_host": "127.0.0.1", "imap_port": imapPort,
 		"imap_tls": "none", "imap_user": User, "smtp_host": "127.0.0.1", "smtp_port": smtpPort, "smtp_tls": "none", "smtp_user": User,
+		"poll_s": "1", // the server forgets to tell of what comes while IDLE begins
 	}
 }
 

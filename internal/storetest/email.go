@@ -1,0 +1,164 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"usher"
+)
+
+// Email is the store as the e-mail channel needs it.
+type Email interface {
+	Channels
+	Mailbox(ctx context.Context, channel, box string) (validity, last uint32, ok bool, err error)
+	PutMailbox(ctx context.Context, channel, box string, validity, last uint32) error
+	MailThread(ctx context.Context, channel string, from usher.Identity, subject string, since time.Time) (conversationID string, ok bool, err error)
+	Answers(ctx context.Context, channel string, to usher.Identity, since time.Time, conversationID string) (toSender, inThread int, err error)
+}
+
+// RunEmail runs the contract of what the e-mail channel keeps. open returns an
+// empty store and closes it when the test ends.
+func RunEmail(t *testing.T, open func(t *testing.T) Email) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T, s *store, e Email)
+	}{
+		{"mailboxes", testMailboxes},
+		{"threads by subject", testMailThread},
+		{"answers are counted", testMailAnswers},
+		{"large mails come a few at a time", testLargeMails},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			s := &store{Store: db, now: Start}
+			fence, err := s.Acquire(t.Context(), "suite")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.fence = fence
+			c.run(t, s, db)
+		})
+	}
+}
+
+func testMailboxes(t *testing.T, _ *store, e Email) {
+	ctx := t.Context()
+	is := func(channel, box string, validity, last uint32, ok bool) {
+		t.Helper()
+		v, l, there, err := e.Mailbox(ctx, channel, box)
+		if err != nil || v != validity || l != last || there != ok {
+			t.Errorf("%s %s: got %d, %d, %v, %v", channel, box, v, l, there, err)
+		}
+	}
+	put := func(channel, box string, validity, last uint32) {
+		t.Helper()
+		if err := e.PutMailbox(ctx, channel, box, validity, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is("mail", "a", 0, 0, false)
+	put("mail", "a", 7, 0)
+	is("mail", "a", 7, 0, true)
+	put("mail", "a", 4294967295, 4294967295)
+	put("other", "b", 1, 2)
+	is("mail", "a", 4294967295, 4294967295, true)
+	put("mail", "b", 3, 4) // another account: what was known of the first means nothing
+	is("mail", "a", 0, 0, false)
+	is("mail", "b", 3, 4, true)
+	is("other", "b", 1, 2, true)
+}
+
+func testMailThread(t *testing.T, s *store, e Email) {
+	ctx := t.Context()
+	alice := usher.Identity{Kind: "email", Value: "alice@x.example", Verified: true, Level: usher.LevelProven}
+	claimed := usher.Identity{Kind: "email", Value: "alice@x.example"}
+	writes := func(id, conversation, channel, subject string, from usher.Identity) time.Time {
+		t.Helper()
+		s.commit(t, func(c *usher.Change) {
+			m := message(id, conversation, int(c.Step), c.Now)
+			m.Channel, m.From, m.ExternalID, m.Attributes = channel, &from, "x-"+id, map[string]any{"email_thread": subject}
+			c.Messages = []usher.Message{m}
+		})
+		return s.now
+	}
+	finds := func(what, channel, subject string, since time.Time, want string) {
+		t.Helper()
+		got, ok, err := e.MailThread(ctx, channel, alice, subject, since)
+		if err != nil || got != want || ok != (want != "") {
+			t.Errorf("%s: got %q, %v, %v", what, got, ok, err)
+		}
+	}
+	finds("nothing", "mail", "refund", Start, "")
+	first := writes("m1", "conv_1", "mail", "refund", alice)
+	finds("the first", "mail", "refund", Start, "conv_1")
+	finds("since later", "mail", "refund", first.Add(time.Nanosecond), "")
+	finds("another subject", "mail", "refunds", Start, "")
+	finds("another channel", "other", "refund", Start, "")
+	writes("m2", "conv_2", "mail", "refund", claimed)
+	finds("what somebody only claims", "mail", "refund", Start, "conv_1")
+	writes("m3", "conv_3", "mail", "refund", alice)
+	finds("the last", "mail", "refund", Start, "conv_3")
+}
+
+func testMailAnswers(t *testing.T, s *store, e Email) {
+	ctx := t.Context()
+	alice, bob := usher.Identity{Kind: "email", Value: "alice@x.example"}, usher.Identity{Kind: "email", Value: "bob@x.example"}
+	s.incoming(t, "in1", "conv_1", "mail", alice)
+	s.incoming(t, "in2", "conv_2", "mail", alice)
+	s.incoming(t, "in3", "conv_3", "mail", bob)
+	s.outgoing(t, "conv_1", "mail", usher.ByBot, "b1", "b2", "b3")
+	s.outgoing(t, "conv_1", "mail", usher.ByAgent, "a1")
+	s.outgoing(t, "conv_2", "mail", usher.BySystem, "s1")
+	s.outgoing(t, "conv_3", "mail", usher.ByBot, "c1")
+	counts := func(what string, to usher.Identity, since time.Time, conversation string, toSender, inThread int) {
+		t.Helper()
+		n, m, err := e.Answers(ctx, "mail", to, since, conversation)
+		if err != nil || n != toSender || m != inThread {
+			t.Errorf("%s: got %d and %d, %v; want %d and %d", what, n, m, err, toSender, inThread)
+		}
+	}
+	counts("nothing has gone", alice, Start, "conv_1", 0, 0)
+	for range 6 { // one of each conversation at a time
+		for _, o := range must[[]usher.Outbound](t)(e.ClaimOutbox(ctx, s.now, 10, nil)) {
+			state := "accepted"
+			if o.ID == "b2" {
+				state = "failed"
+			}
+			if o.ID == "b3" {
+				state = "unknown"
+			}
+			s.receipt(t, usher.Receipt{MessageID: o.ID, ConversationID: o.ConversationID, State: state})
+		}
+	}
+	counts("taken, or perhaps taken, by nobody's hand", alice, Start, "conv_1", 3, 2)
+	counts("in the other thread", alice, Start, "conv_2", 3, 1)
+	counts("to somebody else", bob, Start, "conv_3", 1, 1)
+	counts("since now", alice, s.now.Add(time.Second), "conv_1", 0, 2)
+}
+
+func testLargeMails(t *testing.T, _ *store, e Email) {
+	ctx := t.Context()
+	raw := make([]byte, 20<<20)
+	for _, key := range []string{"1", "2", "3", "4", "5"} {
+		must[bool](t)(e.PutInboxEvent(ctx, "mail", key, raw))
+	}
+	after, keys := int64(0), ""
+	for looks := 0; ; looks++ {
+		events := must[[]usher.InboxEvent](t)(e.InboxEvents(ctx, after, 10))
+		if len(events) == 0 {
+			if looks < 2 {
+				t.Errorf("100 MB came in %d looks", looks)
+			}
+			break
+		}
+		for _, ev := range events {
+			keys, after = keys+ev.Key, ev.ID
+		}
+	}
+	if keys != "12345" {
+		t.Errorf("came: %s", keys)
+	}
+}
