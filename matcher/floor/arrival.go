@@ -290,6 +290,9 @@ func (s *State) reroute(c *usher.Conversation, b *usher.Arrival, reopened bool) 
 			return
 		}
 	}
+	if botHasIt && !w.Bot.Done { // tier, rules or he himself want a person now
+		w.Bot = w.Bot.Over()
+	}
 	if !actionable(s, w.Understanding) && (w.WantsHuman || answering) {
 		w.Generalist = true
 	}

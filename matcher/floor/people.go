@@ -299,6 +299,12 @@ func (s *State) reconsider(c *usher.Conversation) {
 	case c.Status == usher.StatusQueued:
 		s.enqueue(c, "")
 		s.retryLater(c)
+	case c.Work.BotWhy == "" && c.Work.Bot != nil && !c.Work.Bot.Done && !c.Work.Bot.Answered:
+		// The bot was not for him after all, and has not answered him.
+		c.Work.Bot = c.Work.Bot.Over()
+		c.Work.AnswerBy, c.Work.Choices = time.Time{}, nil
+		s.enqueue(c, "")
+		s.retryLater(c)
 	default:
 		s.touch(c)
 	}
