@@ -103,3 +103,27 @@ test("axe finds nothing on the operational screens, light and dark, in both lang
     }
   }
 });
+
+test("at 1280 px and 200 % zoom nothing runs out of the page, in both languages", async ({ page, usher }) => {
+  test.setTimeout(180_000);
+  await work(usher, 3, 1);
+  const m = await usher.message("my parcel has not come", { customer: { id: "waits" } });
+  await page.setViewportSize({ width: 640, height: 450 });
+  await page.goto(usher.url);
+  const admin = usher.logins["admin"]!;
+  await page.getByLabel("Login").fill(admin.login);
+  await page.getByLabel("Password").fill(admin.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.locator("main h1")).toBeVisible();
+  const paths = ["/live", "/conversations", `/conversations/${m.conversation.id}`, `/why/${m.routing.decision_id}`, "/reports/overview", "/reports/transfers", "/reports/speed", "/faq", "/channels"];
+  for (const lang of ["en", "zh"]) {
+    await page.evaluate((l) => localStorage.setItem("usher.language", l), lang);
+    for (const path of paths) {
+      await page.goto(usher.url + path);
+      await expect(page.locator("main h1")).toBeVisible();
+      await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect(wide, `${lang} ${path}`).toBeLessThanOrEqual(0);
+    }
+  }
+});

@@ -16,7 +16,7 @@ export const t = catalogue(
     abandoned: "Abandoned, 30 min",
     vip: "VIP waiting",
     vipOldest: (d: string) => `oldest ${d}`,
-    cases: (n: number) => `${n} cases`,
+    cases: (n: number) => `${n} ${plural(n, "case", "cases")}`,
     notKnown: "reports do not answer",
     of: (q: string) => `in ${q}`,
     queues: "Queues",

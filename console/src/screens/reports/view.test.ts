@@ -12,6 +12,14 @@ describe("an address", () => {
     expect(v).toMatchObject({ page: "transfers", range: "this_week", compare: true, step: "hour", filters: {} });
     expect(new Date(v.period.from).toISOString()).toBe("2026-11-22T16:00:00.000Z"); // Monday in Shanghai
   });
+  test("rolls: the same address means another day after midnight of the zone", () => {
+    const at = (iso: string) => viewOf("transfers", new URLSearchParams("range=today"), Date.parse(iso), "Asia/Shanghai").period;
+    const late = at("2026-11-22T15:59:59Z");
+    const next = at("2026-11-22T16:00:01Z");
+    expect(new Date(late.from).toISOString()).toBe("2026-11-21T16:00:00.000Z");
+    expect(new Date(next.from).toISOString()).toBe("2026-11-22T16:00:00.000Z");
+    expect(next.to - next.from).toBe(1000);
+  });
   test("can name days, both included, but not the future", () => {
     const v = view("from=2026-11-01&to=2026-11-02&step=hour&compare=none");
     expect(v).toMatchObject({ range: "fixed", step: "hour", compare: false });
