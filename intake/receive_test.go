@@ -227,6 +227,25 @@ func TestWhichConversation(t *testing.T) {
 	}
 }
 
+// TestAnotherMatter: who says that it is another matter gets another conversation.
+func TestAnotherMatter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, fresh := from(user("anna")), func(r *intake.Request) { r.New = true }
+	first := w.say("refund please", anna, fresh).Conversation
+	second := w.say("another matter", anna, fresh).Conversation
+	if second.ID == first.ID || second.CustomerID != first.CustomerID {
+		t.Errorf("beside an open one: %s of %s", second.ID, second.CustomerID)
+	}
+	w.do(usher.Close{ConversationID: second.ID, Reason: "resolved"})
+	if c := w.say("a third matter", anna, fresh).Conversation; c.ID == second.ID || c.ID == first.ID || c.PreviousID != "" {
+		t.Errorf("after one that closed just now: %s after %q", c.ID, c.PreviousID)
+	}
+	if c := w.say("of the first", anna, fresh, func(r *intake.Request) { r.ConversationID = first.ID }).Conversation; c.ID != first.ID {
+		t.Errorf("one that is named: %s", c.ID)
+	}
+}
+
 func TestRepeatedExternalID(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
