@@ -1,1 +1,0 @@
-import{F as e,Nt as t,Pt as n,bt as r,l as i}from"./Skeleton-CZKyVUis.js";var a=new class{#e=n(new Map);name(t){return t?t===e.account?.id?e.account.name:r(this.#e).get(t)??t:`—`}use(){e.can(`admin`)&&i(`GET`,`/v1/accounts`).then(e=>t(this.#e,new Map(e.data.map(e=>[e.id,e.name]))),()=>void 0)}};export{a as t};
