@@ -483,7 +483,7 @@ func (d *decoder) queue(path string, v any) usher.Queue {
 	}
 	o.list("relax", func(path string, v any) {
 		r := d.object(path, v, "after_s", "require")
-		step := usher.Relax{AfterS: r.count("after_s"), Require: r.skills("require")}
+		step := usher.Relax{AfterS: r.count("after_s"), Require: append([]usher.SkillLevel{}, r.skills("require")...)}
 		if r.fields != nil && !r.has("after_s") {
 			d.fault(join(path, "after_s"), FaultMissing, "", "a step needs the seconds after which it holds")
 		}
