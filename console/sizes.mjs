@@ -26,8 +26,9 @@ const rows = [
   ["shell", sum(shell), 0],
   ...screens.map((s) => [s, sum([...closure(one(s))].filter((f) => !shell.has(f))), 0]),
   ["shell + Live", sum(closure(one("Live"), new Set(shell))), 60_000],
-  ["all scripts", sum(scripts), 180_000],
-  ["texts, two languages", files.filter(text2).reduce((n, f) => n + size(f), 0), 36_000],
+  // 180 before there were Customers and Team.
+  ["all scripts", sum(scripts), 195_000],
+  ["texts, two languages", files.filter(text2).reduce((n, f) => n + size(f), 0), 42_000],
   ["all styles", sum(files.filter((f) => f.endsWith(".css"))), 18_000],
 ];
 let over = false;
