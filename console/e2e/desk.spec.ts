@@ -1,4 +1,5 @@
 import { expect, signIn, test, type Usher } from "./usher";
+import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 async function sit(page: Page, usher: Usher, id = "wang-fang"): Promise<void> {
@@ -19,6 +20,9 @@ test("an offer is accepted, answered and closed", async ({ page, usher }) => {
   await page.getByLabel("Your answer").press("Enter");
   const log = page.getByRole("log");
   await expect(log.getByText("I am looking into it")).toHaveCount(1);
+  await expect(page.getByRole("region", { name: "History over all channels" })).toContainText("my refund has not come");
+  const axe = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+  expect(axe.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`)).toEqual([]);
   await expect(page.getByLabel("Your answer")).toHaveValue("");
   await usher.message("thank you", { customer: { id: "c1" }, conversation_id: m.conversation.id });
   await expect(log.getByText("thank you")).toBeVisible();

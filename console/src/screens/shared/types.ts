@@ -152,6 +152,17 @@ export interface Customer {
   anonymous?: boolean;
 }
 
+/** One thing that happened with a customer, newest first, over all channels. */
+export interface TimelineItem {
+  type: string; // conversation | message | assignment | tier | link | unlink
+  at: string;
+  conversation?: Conversation;
+  message?: Message;
+  assignment?: { conversation_id: string; agent_id: string; started_at: string; ended_at?: string };
+  tier?: { tier: string; source: string };
+  hidden?: boolean;
+}
+
 export interface Channel {
   id: string;
   kind: string;
