@@ -105,8 +105,9 @@ demo-check: build ## start the demo; fail unless an offer is accepted within 60 
 	USHER_TEST_BINARY=$(abspath $(BIN)) $(GO) test -count=1 -v -tags $(TAGS) -run '^TestDemo$$' ./cmd/usher
 
 .PHONY: contract
-contract: ## the contract suites of stores and indexes
+contract: ## the contract suites of stores and indexes; of a Qdrant server when USHER_TEST_QDRANT=HOST:PORT names one
 	$(GO) test -count=1 -tags $(TAGS) ./internal/sqlite ./internal/memindex ./internal/storetest
+	$(GO) test -count=1 -tags $(TAGS) -v -run Contract ./internal/qdrant
 
 .PHONY: eval
 eval: build ## how well usher understands and ranks: the sets of eval/
