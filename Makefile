@@ -156,6 +156,10 @@ console-modules:
 e2e: build ## the console in a browser, on the real binary; needs Node and Chromium (CHROMIUM=path)
 	cd console && npm run --silent e2e
 
+.PHONY: shots
+shots: build console-modules ## pictures of every screen: shots/SCREEN-WIDTH-THEME-LANGUAGE.png; ONLY=regexp; needs Chromium
+	tool/shots shots '$(ONLY)'
+
 .PHONY: lint
 lint: $(LINT) ## golangci-lint with the rules of .golangci.yml
 	$(LINT) run
