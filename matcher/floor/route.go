@@ -158,17 +158,26 @@ func (s *State) selection(c *usher.Conversation) usher.Selection {
 // is asked: its queue is closed, nobody can, or the reserve is kept.
 // s.ranking holds the ranking it was taken from.
 func (s *State) choose(c *usher.Conversation, now time.Time) (agentID, reason string) {
-	if q, ok := s.policy.Queue(c.Queue); ok && q.Hours != "" && c.Work.Target == "" {
-		if open, _ := s.policy.Open(q.Hours, now); !open {
-			s.ranking = rank.Result{}
-			return "", usher.ReasonOutOfHours
-		}
+	if s.closed(c, now) {
+		s.ranking = rank.Result{}
+		return "", usher.ReasonOutOfHours
 	}
 	id, reason := s.pick(c, now)
 	if id != "" && s.reserved(c, now) {
 		return "", usher.ReasonHold
 	}
 	return id, reason
+}
+
+// closed reports whether c waits for a queue whose hours are over. Whom a transfer
+// names is asked at any hour.
+func (s *State) closed(c *usher.Conversation, now time.Time) bool {
+	q, ok := s.policy.Queue(c.Queue)
+	if !ok || q.Hours == "" || c.Work.Target != "" {
+		return false
+	}
+	open, _ := s.policy.Open(q.Hours, now)
+	return !open
 }
 
 // pick ranks the agents for c and returns the best, with the reason, or "" and

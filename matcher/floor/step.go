@@ -349,28 +349,37 @@ type placeData struct {
 }
 
 // feed offers waiting work to one freed agent, best first, until he has no room
-// or nothing fits.
+// or nothing fits. Queues that are closed are not looked into: their hours are.
 func (s *State) feed(agentID string) {
 	a := s.agents[agentID]
 	if a == nil || a.state.Presence != usher.PresenceOnline {
 		return
 	}
-	tried := map[string]bool{}
-	for {
-		var best *usher.Conversation
-		for _, c := range s.waiting {
-			if tried[c.ID] || (best != nil && s.before(best, c, s.tx.now) < 0) {
-				continue
-			}
-			if _, ok := s.table.Passes(agentID, s.queryFor(c, s.tx.now)); ok {
-				best = c
-			}
+	unfit := func(c *usher.Conversation) bool {
+		if c.Status != usher.StatusQueued {
+			return true
 		}
-		if best == nil {
-			return
+		_, ok := s.table.Passes(agentID, s.queryFor(c, s.tx.now))
+		return !ok
+	}
+	order := func(a, b *usher.Conversation) int { return s.before(a, b, s.tx.now) }
+	var line []*usher.Conversation
+	for _, c := range s.waiting {
+		if !s.closed(c, s.tx.now) && !unfit(c) {
+			line = append(line, c)
 		}
-		tried[best.ID] = true
-		s.tryPlace(best)
+	}
+	if len(line) == 0 {
+		return
+	}
+	first := slices.MinFunc(line, order)
+	s.tryPlace(first) // mostly it fills him, and the others need no order
+	line = slices.DeleteFunc(line, func(c *usher.Conversation) bool { return c == first || unfit(c) })
+	slices.SortFunc(line, order)
+	for _, c := range line {
+		if !unfit(c) {
+			s.tryPlace(c)
+		}
 	}
 }
 

@@ -96,24 +96,31 @@ func (s *State) relaxAt(c *usher.Conversation) time.Time {
 	return time.Time{}
 }
 
-// fire applies every rule of time that is due, in (deadline, id) order. Each rule
-// changes what made it due; one that did not would spin, and is a fault.
+// fire applies every rule of time that is due, in (deadline, id) order. Those of
+// one moment are applied together before anybody is asked: when a queue opens,
+// its own order says who goes first. Each rule changes what made it due; one that
+// did not would spin, and is a fault.
 func (s *State) fire() {
 	const most = 64 // rules one conversation can meet in one step
 	var fired map[string]int
+	var together map[string]bool
 	for {
 		t, ok := s.due.first()
 		if !ok || t.After(s.tx.now) {
 			return
 		}
-		c := s.convs[s.due.items[0].id]
 		if fired == nil {
-			fired = map[string]int{}
+			fired, together = map[string]int{}, map[string]bool{}
 		}
-		if fired[c.ID]++; fired[c.ID] > most {
-			panic("floor: a deadline of conversation " + c.ID + " does not move on (" + string(c.Status) + ")")
+		for at := t; ok && at.Equal(t) && !together[s.due.items[0].id]; at, ok = s.due.first() {
+			c := s.convs[s.due.items[0].id]
+			if fired[c.ID]++; fired[c.ID] > most {
+				panic("floor: a deadline of conversation " + c.ID + " does not move on (" + string(c.Status) + ")")
+			}
+			together[c.ID] = true
+			s.expire(c)
 		}
-		s.expire(c)
+		clear(together)
 		s.settle()
 	}
 }
