@@ -19,20 +19,21 @@ import (
 
 	"usher"
 	"usher/api"
+	"usher/internal/channel/email/emailtest"
 	"usher/internal/channel/wechat"
 	"usher/internal/channel/wechat/wechattest"
 	"usher/internal/sqlite"
 )
 
-// TestFlood sends USHER_FLOOD messages over the web, the App and WeChat, 5 % of
-// them twice and 5 % in another order, while the server is killed three times and
-// the platform fails now and then. Afterwards:
+// TestFlood sends USHER_FLOOD messages over the web, the App, WeChat and e-mail,
+// 5 % of them twice and 5 % in another order, while the server is killed three
+// times and the platforms fail now and then. Afterwards:
 //
 //   - each message is stored once;
 //   - each customer's messages stand in the order in which they were accepted;
 //   - no message to a customer is lost: each has been accepted, has failed with a
 //     reason, or is unknown, and the platform has each accepted one;
-//   - none was sent twice;
+//   - none was sent twice; a mail may be, under the same Message-ID;
 //   - usher doctor finds nothing.
 //
 // USHER_TEST_SEED is the seed (0 = a new one).
@@ -51,6 +52,16 @@ func TestFlood(t *testing.T) {
 		accepted: map[string][]string{},
 	}
 	defer f.platform.Close()
+	house, err := emailtest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := house.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f.house = house
 	codec, err := wechat.NewCodec(floodToken, floodKey, floodApp)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +90,7 @@ type flood struct {
 	n        int
 	seed     uint64
 	platform *wechattest.Platform
+	house    *emailtest.Server
 	codec    *wechat.Codec
 
 	address atomic.Pointer[string] // of the server that runs
@@ -104,6 +116,9 @@ func (f *flood) run(ctx context.Context) error {
 		"secrets": map[string]string{"token": floodToken, "encoding_aes_key": floodKey, "app_secret": "0123456789abcdef0123456789abcdef"},
 	}, nil)
 	if err != nil {
+		return err
+	}
+	if err := f.openMail(ctx, p.client()); err != nil {
 		return err
 	}
 	ctx, stop := context.WithTimeout(ctx, 20*time.Minute)
@@ -168,6 +183,9 @@ func (f *flood) drained(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, last, _, err := db.Mailbox(ctx, "mail", f.mailbox()); err != nil || last < f.house.Last() {
+		return errors.Join(err, fmt.Errorf("the mailbox is read up to %d of %d", last, f.house.Last()))
+	}
 	events, err := db.InboxEvents(ctx, 0, 1)
 	if err != nil {
 		return err
@@ -188,8 +206,11 @@ func (f *flood) drained(ctx context.Context) (err error) {
 // customer writes his messages, one after the other: each until it is accepted.
 func (f *flood) customer(ctx context.Context, k int) {
 	chance := rand.New(rand.NewPCG(f.seed, uint64(k)))
-	channel := []string{"web", "app", "wx"}[k%3]
+	channel := []string{"web", "app", "wx", "mail"}[k%4]
 	who := fmt.Sprintf("o%s%d", channel, k)
+	if channel == "mail" {
+		who += "@flood.example"
+	}
 	texts := []string{
 		"我的退款已经申请一个星期了还没有到账", "my parcel has not arrived, where is it", "the app crashes when I open it", "帮我开一张发票", "你好", "2",
 	}
@@ -235,6 +256,9 @@ func (f *flood) write(ctx context.Context, channel, who, id, text string) bool {
 
 func (f *flood) once(ctx context.Context, channel, who, id, text string) error {
 	address := *f.address.Load()
+	if channel == "mail" { // accepted is what the mail server has
+		return f.house.Deliver(emailtest.Text{From: who, Subject: "flood", Body: text, ID: id + "@flood.example", DMARC: "pass"}.Raw())
+	}
 	if channel != "wx" {
 		return api.NewClient(address, bootstrap).Do(ctx, http.MethodPost, "/v1/messages", map[string]any{
 			"channel": channel, "text": text, "external_id": id,
@@ -253,8 +277,8 @@ func (f *flood) once(ctx context.Context, channel, who, id, text string) error {
 	return err
 }
 
-// answer writes to those who wrote on WeChat, each text once, and makes the
-// platform fail now and then.
+// answer writes to those who wrote on WeChat and by mail, each text once, and
+// makes the platforms fail now and then.
 func (f *flood) answer(ctx context.Context) {
 	chance := rand.New(rand.NewPCG(f.seed, 1<<40))
 	faults := []wechattest.Fault{{Status: 503}, {Code: -1}, {Drop: true, Taken: true}, {Drop: true}, {Body: "<html>", Taken: true}}
@@ -265,6 +289,7 @@ func (f *flood) answer(ctx context.Context) {
 				ID string `json:"id"`
 			} `json:"data"`
 		}
+		f.answerMail(ctx, client, chance)
 		// What fails is not tried again: it may have been taken.
 		_ = client.Do(ctx, http.MethodGet, "/v1/conversations?channel=wx&limit=20", nil, &page)
 		for _, c := range page.Data {
@@ -301,6 +326,7 @@ func (f *flood) check(t *testing.T) {
 		}
 	}()
 	stored := map[string][]string{}
+	var mails []usher.Message
 	outbound := map[string]map[string]int{} // state -> "to: text" -> how many
 	for _, m := range floodMessages(t, db) {
 		switch {
@@ -309,8 +335,14 @@ func (f *flood) check(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			who := c.Identities[0].Value
-			stored[who] = append(stored[who], strings.TrimPrefix(m.ExternalID, "m:"+floodApp+":"))
+			who, id := c.Identities[0].Value, strings.TrimPrefix(m.ExternalID, "m:"+floodApp+":")
+			if m.Channel == "mail" {
+				who = m.From.Value
+				id, _, _ = strings.Cut(id, "@")
+			}
+			stored[who] = append(stored[who], id)
+		case m.Channel == "mail":
+			mails = append(mails, m)
 		case m.Channel == "wx":
 			c, err := db.CustomerByID(ctx, m.CustomerID)
 			if err != nil {
@@ -337,6 +369,7 @@ func (f *flood) check(t *testing.T) {
 		t.Errorf("%d customers of %d, %d of them wrong", len(stored), len(f.accepted), wrong)
 	}
 	f.checkOutbound(t, outbound)
+	f.checkMail(t, mails)
 }
 
 func (f *flood) checkOutbound(t *testing.T, outbound map[string]map[string]int) {

@@ -54,6 +54,7 @@ type Receipt struct {
 type Retry struct { //nolint:errname // named by what may be done next
 	After   time.Duration // not before; 0 = as the sender thinks right
 	Account bool          // nothing of this channel will be taken before
+	Answers bool          // the platform is well: it is this message alone that waits
 	Reason  string        // a stable code such as "rate_limited"
 	Err     error
 }

@@ -309,7 +309,7 @@ func alive(err error) bool {
 		return true
 	}
 	r, ok := errors.AsType[*Retry](err)
-	return ok && r.Account
+	return ok && (r.Account || r.Answers)
 }
 
 // cancelled reports whether we ended the attempt ourselves.

@@ -102,8 +102,14 @@ type Config struct {
 type Adapter struct {
 	cfg Config
 
-	mu   sync.Mutex
-	busy map[string]bool // channel and identity to which an automatic answer is on its way
+	mu     sync.Mutex
+	recent map[string]answer // automatic answers under way or just sent, by channel and identity
+}
+
+// answer is a message that nobody wrote by hand.
+type answer struct {
+	message string
+	at      time.Time
 }
 
 // New returns an adapter. Run reads mailboxes.
@@ -137,7 +143,7 @@ func New(cfg Config) *Adapter {
 	if cfg.Silence <= cfg.Poll {
 		cfg.Silence = cfg.Poll + 30*time.Second
 	}
-	return &Adapter{cfg: cfg, busy: map[string]bool{}}
+	return &Adapter{cfg: cfg, recent: map[string]answer{}}
 }
 
 // account is the settings and secrets of a channel, read.

@@ -3,10 +3,13 @@ package email_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -506,5 +509,81 @@ func TestCap(t *testing.T) {
 		if c.goes != (err == nil) || !c.goes && (!blocked || e.Reason != "auto_reply_cap") {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// TestAnswersAtOnce: of several automatic answers to one sender at the same time
+// one goes, and it goes again when it has to.
+func TestAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	h := house(t)
+	a := adapter(email.Config{Store: &store{}})
+	var all sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		all.Go(func() {
+			d := delivery(h)
+			d.Message.ID, d.Message.Author = fmt.Sprint("msg_", i), usher.ByBot
+			_, errs[i] = a.Send(t.Context(), d)
+		})
+	}
+	all.Wait()
+	went := slices.IndexFunc(errs, func(err error) bool { return err == nil })
+	if n := len(h.Sent()); n != 1 || went < 0 {
+		t.Fatalf("%d were sent: %v", n, errs)
+	}
+	d := delivery(h)
+	d.Message.ID, d.Message.Author = fmt.Sprint("msg_", went), usher.ByBot
+	if _, err := a.Send(t.Context(), d); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+}
+
+// TestTLS: mail goes to and fro under TLS, and not at all with a server whose
+// certificate nobody vouches for.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	for _, security := range []string{"tls", "starttls"} {
+		t.Run(security, func(t *testing.T) {
+			t.Parallel()
+			h, err := emailtest.Start(&tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12}, security)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := h.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			s := storeOf(h)
+			trusting := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+			running(t, email.Config{Store: s, TLS: trusting})
+			eventually(t, "the mailbox is read", func() bool { read, _ := s.known(); return read })
+			deliver(t, h, mailOf(1))
+			eventually(t, "a mail is stored", func() bool { _, n := s.known(); return n == 1 })
+			if _, err := adapter(email.Config{Store: s, TLS: trusting}).Send(t.Context(), delivery(h)); err != nil || len(h.Sent()) != 1 {
+				t.Errorf("%d sent: %v", len(h.Sent()), err)
+			}
+			_, err = adapter(email.Config{Store: s}).Send(t.Context(), delivery(h))
+			if _, retry := errors.AsType[*channel.Retry](err); !retry || len(h.Sent()) != 1 {
+				t.Errorf("to a stranger: %v", err)
+			}
+			lost := storeOf(h)
+			failed := make(chan struct{}, 100)
+			running(t, email.Config{Store: lost, Observe: func(o string) {
+				if o == "disconnected" {
+					failed <- struct{}{}
+				}
+			}})
+			<-failed
+			if read, _ := lost.known(); read {
+				t.Error("a stranger's mailbox was read")
+			}
+		})
 	}
 }

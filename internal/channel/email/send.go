@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ import (
 const (
 	automaticEach   = 24 * time.Hour // one to a sender
 	automaticThread = 5              // in a conversation
+
+	capped = "auto_reply_cap"
 )
 
 // maxReferences is how many Message-IDs a mail names.
@@ -44,15 +47,13 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 		return channel.Receipt{}, &channel.Permanent{Reason: "bad_address"}
 	}
 	if automatic(&d) {
-		release, err := a.allow(ctx, &d)
-		if err != nil {
+		if err := a.allow(ctx, &d); err != nil {
 			return channel.Receipt{}, err
 		}
-		defer release()
 	}
 	last, wrote, err := a.cfg.Store.LastInbound(ctx, d.Conversation.ID, d.Channel.ID)
 	if err != nil {
-		return channel.Receipt{}, &channel.Retry{Reason: "not_ready", Err: err}
+		return channel.Receipt{}, &channel.Retry{Reason: "not_ready", Answers: true, Err: err}
 	}
 	if !wrote {
 		last = usher.Message{}
@@ -69,32 +70,33 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 
 func automatic(d *channel.Delivery) bool { return d.Message.Author != usher.ByAgent }
 
-// allow reports whether usher may answer this identity by itself; release says
-// that the attempt is over.
-func (a *Adapter) allow(ctx context.Context, d *channel.Delivery) (release func(), err error) {
-	key := d.Channel.ID + "\x00" + d.To.Key()
+// settled is how long after an automatic answer the store surely knows of it.
+const settled = 10 * time.Minute
+
+// allow reports whether usher may answer this identity by itself. Of two messages
+// at once one may.
+func (a *Adapter) allow(ctx context.Context, d *channel.Delivery) error {
+	key, now := d.Channel.ID+"\x00"+d.To.Key(), a.cfg.Now()
 	a.mu.Lock()
-	busy := a.busy[key]
-	a.busy[key] = true
+	maps.DeleteFunc(a.recent, func(_ string, r answer) bool { return now.Sub(r.at) > settled })
+	r, other := a.recent[key]
+	other = other && r.message != d.Message.ID
+	if !other {
+		a.recent[key] = answer{d.Message.ID, now}
+	}
 	a.mu.Unlock()
-	if busy {
-		return nil, &channel.Retry{After: 5 * time.Second, Account: false, Reason: "auto_reply_wait"}
+	if other {
+		return &channel.Blocked{Reason: capped}
 	}
-	release = func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.busy, key)
+	toSender, inThread, err := a.cfg.Store.Answers(ctx, d.Channel.ID, d.To, now.Add(-automaticEach), d.Conversation.ID)
+	switch {
+	case err != nil:
+		return &channel.Retry{Reason: "not_ready", Answers: true, Err: err}
+	case toSender >= 1 || inThread >= automaticThread:
+		return &channel.Blocked{Reason: capped}
+	default:
+		return nil
 	}
-	toSender, inThread, err := a.cfg.Store.Answers(ctx, d.Channel.ID, d.To, a.cfg.Now().Add(-automaticEach), d.Conversation.ID)
-	if err != nil {
-		release()
-		return nil, &channel.Retry{Reason: "not_ready", Err: err}
-	}
-	if toSender >= 1 || inThread >= automaticThread {
-		release()
-		return nil, &channel.Blocked{Reason: "auto_reply_cap"}
-	}
-	return release, nil
 }
 
 // compose makes the mail. last is the customer's last message on the channel.
@@ -276,7 +278,7 @@ func outcome(err error, delivered bool) error {
 	case code >= 500:
 		return &channel.Permanent{Reason: reason, Err: err}
 	case code >= 400:
-		return &channel.Retry{After: time.Minute, Reason: reason, Err: err}
+		return &channel.Retry{After: time.Minute, Answers: true, Reason: reason, Err: err}
 	case e.Reason == gomail.ErrSMTPDataClose:
 		return &channel.Unknown{Err: err} // all of it was written, and nothing was said
 	case e.Reason == gomail.ErrGetSender || e.Reason == gomail.ErrGetRcpts || e.Reason == gomail.ErrNoUnencoded:

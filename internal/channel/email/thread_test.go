@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -175,9 +176,7 @@ func TestCheck(t *testing.T) {
 	good := map[string]string{"address": own, "imap_host": "imap.shop.example", "smtp_host": "smtp.shop.example"}
 	with := func(more ...string) map[string]string {
 		m := map[string]string{}
-		for k, v := range good {
-			m[k] = v
-		}
+		maps.Copy(m, good)
 		for i := 0; i < len(more); i += 2 {
 			m[more[i]] = more[i+1]
 		}

@@ -4,6 +4,7 @@ package emailtest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -55,17 +56,22 @@ type Server struct {
 	imapServer *imapserver.Server
 	smtpServer *smtp.Server
 	user       *imapmemserver.User
+	security   string
 
 	mu     sync.Mutex
 	sent   []Sent
 	faults []Fault
 	logins int
+	last   uint32
 	conns  map[net.Conn]bool
 }
 
 // New starts a server on the loopback.
-func New() (*Server, error) {
-	s := &Server{user: imapmemserver.NewUser(User, Password), conns: map[net.Conn]bool{}}
+func New() (*Server, error) { return Start(nil, "none") }
+
+// Start starts a server with that security: none, starttls or tls.
+func Start(config *tls.Config, security string) (*Server, error) {
+	s := &Server{security: security, user: imapmemserver.NewUser(User, Password), conns: map[net.Conn]bool{}}
 	if err := s.user.Create(Folder, nil); err != nil {
 		return nil, err
 	}
@@ -76,6 +82,10 @@ func New() (*Server, error) {
 	if s.smtp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // a test
 		return nil, errors.Join(err, s.imap.Close())
 	}
+	if security == "tls" {
+		s.imap, s.smtp = tls.NewListener(s.imap, config), tls.NewListener(s.smtp, config)
+		config = nil
+	}
 	box := imapmemserver.New()
 	box.AddUser(s.user)
 	s.imapServer = imapserver.New(&imapserver.Options{
@@ -85,10 +95,10 @@ func New() (*Server, error) {
 			s.mu.Unlock()
 			return box.NewSession(), nil, nil
 		},
-		Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}, imap.CapIdle: {}}, InsecureAuth: true, Logger: log.New(io.Discard, "", 0),
+		Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}, imap.CapIdle: {}}, InsecureAuth: security == "none", TLSConfig: config, Logger: log.New(io.Discard, "", 0),
 	})
 	s.smtpServer = smtp.NewServer(backend{s})
-	s.smtpServer.Domain, s.smtpServer.AllowInsecureAuth = "localhost", true
+	s.smtpServer.Domain, s.smtpServer.AllowInsecureAuth, s.smtpServer.TLSConfig = "localhost", security == "none", config
 	s.smtpServer.ErrorLog = log.New(io.Discard, "", 0)
 	go func() { _ = s.imapServer.Serve(&listener{s.imap, s}) }() // ends with Close
 	go func() { _ = s.smtpServer.Serve(s.smtp) }()
@@ -133,7 +143,7 @@ func (s *Server) Settings() map[string]string {
 	_, smtpPort, _ := net.SplitHostPort(s.smtp.Addr().String())
 	return map[string]string{
 		"address": Address, "from_name": "Shop", "folder": Folder, "authserv_id": Authserv, "imap_host": "127.0.0.1", "imap_port": imapPort,
-		"imap_tls": "none", "imap_user": User, "smtp_host": "127.0.0.1", "smtp_port": smtpPort, "smtp_tls": "none", "smtp_user": User,
+		"imap_tls": s.security, "imap_user": User, "smtp_host": "127.0.0.1", "smtp_port": smtpPort, "smtp_tls": s.security, "smtp_user": User,
 		"poll_s": "1", // the server forgets to tell of what comes while IDLE begins
 	}
 }
@@ -145,8 +155,21 @@ func (s *Server) Secrets() map[string]string {
 
 // Deliver puts a mail into the mailbox, as it is.
 func (s *Server) Deliver(raw []byte) error {
-	_, err := s.user.Append(Folder, literal{bytes.NewReader(raw), int64(len(raw))}, &imap.AppendOptions{})
-	return err
+	data, err := s.user.Append(Folder, literal{bytes.NewReader(raw), int64(len(raw))}, &imap.AppendOptions{})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, uint32(data.UID))
+	return nil
+}
+
+// Last is the highest UID that a mail was given.
+func (s *Server) Last() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 type literal struct {
