@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,30 +30,56 @@ func newSecret() string {
 
 func hashSecret(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
-// whoIs finds the principal of a request: a bearer key, the console's session, or
-// an event token on routes that take one.
-func (s *Server) whoIs(r *http.Request, rt route) (usher.Principal, usher.Key, error) {
+// proof is what a request came with.
+type proof struct {
+	secret  string // of a key, or of a visitor's session
+	session string // of the console
+}
+
+// whoIs finds the principal of a request, and what says so: a bearer key, the
+// console's session, or an event token on routes that take one.
+func (s *Server) whoIs(r *http.Request, rt route) (usher.Principal, usher.Key, proof, error) {
 	if rt.token {
 		if t := r.URL.Query().Get("token"); t != "" {
 			who, ok := s.tokens.redeem(t, s.cfg.Now())
 			if !ok {
-				return usher.Principal{}, usher.Key{}, usher.Errorf(usher.Unauthenticated, "the token is unknown, used or older than %s", s.cfg.TokenFor)
+				return usher.Principal{}, usher.Key{}, proof{}, usher.Errorf(usher.Unauthenticated, "the token is unknown, used or older than %s", s.cfg.TokenFor)
 			}
-			return who.by, who.key, nil
+			return who.by, who.key, who.proof, nil
 		}
 	}
 	if token := cookieOf(r.Header); token != "" && r.Header.Get("Authorization") == "" {
 		by, err := s.whoSignedIn(r, token)
-		return by, usher.Key{}, err
+		return by, usher.Key{}, proof{session: token}, err
 	}
 	scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	secret = strings.TrimSpace(secret)
 	if !ok || !strings.EqualFold(scheme, "Bearer") || secret == "" {
 		e := usher.Errorf(usher.Unauthenticated, "a key is required")
 		e.Hint = "send the header Authorization: Bearer <key>"
-		return usher.Principal{}, usher.Key{}, e
+		return usher.Principal{}, usher.Key{}, proof{}, e
 	}
-	return s.keys.find(r.Context(), secret, s.cfg.Now())
+	by, key, err := s.keys.find(r.Context(), secret, s.cfg.Now())
+	return by, key, proof{secret: secret}, err
+}
+
+// holds reports whether the caller still is who he was when his call began: a
+// stream goes on for hours.
+func (s *Server) holds(ctx context.Context, c *call) error {
+	var now usher.Principal
+	var err error
+	if c.proof.session != "" {
+		now, err = s.stillSignedIn(ctx, c.proof.session)
+	} else {
+		now, _, err = s.keys.find(ctx, c.proof.secret, s.cfg.Now())
+	}
+	if err != nil {
+		return err
+	}
+	if now.ID != c.by.ID || now.AgentID != c.by.AgentID || !slices.Equal(now.Scopes, c.by.Scopes) {
+		return usher.Errorf(usher.Unauthenticated, "what the caller may do has changed")
+	}
+	return nil
 }
 
 // keyring looks keys up by hash and remembers them for a moment. The bootstrap
@@ -204,6 +231,7 @@ type tokens struct {
 type token struct {
 	by    usher.Principal
 	key   usher.Key
+	proof proof
 	until time.Time
 }
 
@@ -211,7 +239,7 @@ const maxTokens = 10_000
 
 func newTokens(life time.Duration) *tokens { return &tokens{life: life, all: map[[32]byte]token{}} }
 
-func (t *tokens) issue(by usher.Principal, key usher.Key, now time.Time) (string, time.Time, error) {
+func (t *tokens) issue(c *call, now time.Time) (string, time.Time, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.all) >= maxTokens {
@@ -226,7 +254,7 @@ func (t *tokens) issue(by usher.Principal, key usher.Key, now time.Time) (string
 	}
 	secret := newSecret()
 	until := now.Add(t.life)
-	t.all[hashSecret(secret)] = token{by: by, key: key, until: until}
+	t.all[hashSecret(secret)] = token{by: c.by, key: c.key, proof: c.proof, until: until}
 	return secret, until, nil
 }
 

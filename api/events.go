@@ -383,7 +383,7 @@ type tokenAnswer struct {
 
 // eventToken gives a browser a single-use stand-in for the key.
 func (s *Server) eventToken(_ context.Context, c *call, _ none) (tokenAnswer, error) {
-	secret, until, err := s.tokens.issue(c.by, c.key, s.cfg.Now())
+	secret, until, err := s.tokens.issue(c, s.cfg.Now())
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -414,6 +414,7 @@ type session struct {
 	filter *liveFilter
 	out    *sseWriter
 	sent   usher.Cursor
+	call   *call
 }
 
 // events streams the log: from Last-Event-ID if given, else from now. A stream
@@ -451,7 +452,7 @@ func (s *Server) events(ctx context.Context, c *call, w http.ResponseWriter) err
 	if f.AgentID != "" && f.AgentID == c.by.AgentID {
 		defer s.cfg.Floor.Watch(f.AgentID)()
 	}
-	ss := &session{s: s, filter: newLiveFilter(f), out: newSSEWriter(w, s.cfg.WriteWithin), sent: start}
+	ss := &session{s: s, filter: newLiveFilter(f), out: newSSEWriter(w, s.cfg.WriteWithin), sent: start, call: c}
 	return ss.run(ctx, expired)
 }
 
@@ -573,11 +574,23 @@ func (ss *session) follow(ctx context.Context, r *reader) error {
 				return err
 			}
 		case <-ping.C:
+			if err := ss.s.holds(ctx, ss.call); err != nil {
+				return ended(err)
+			}
 			if err := ss.out.send([]byte(": ping\n\n")); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// ended is nil for a caller who was signed out or whose key is gone: that ends a
+// stream, and is no fault.
+func ended(err error) error {
+	if usher.CodeOf(err) == usher.Unauthenticated {
+		return nil
+	}
+	return err
 }
 
 // snapshot is the state as of an id; events after it follow. Its place is read

@@ -29,6 +29,7 @@ import (
 type call struct {
 	by     usher.Principal
 	key    usher.Key // zero without a key, and for the bootstrap key
+	proof  proof
 	params map[string]string
 	query  url.Values
 	header http.Header
@@ -258,7 +259,7 @@ func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 // authenticate fills in who asks, after the rate limit of that key (or, when
 // there is none that holds, of that address).
 func (s *Server) authenticate(r *http.Request, c *call, rt route) error {
-	p, key, err := s.whoIs(r, rt)
+	p, key, came, err := s.whoIs(r, rt)
 	bucket := "key:" + p.ID
 	if err != nil {
 		bucket = "addr:" + c.from
@@ -272,7 +273,7 @@ func (s *Server) authenticate(r *http.Request, c *call, rt route) error {
 		}
 		return err
 	}
-	c.by, c.key = p, key
+	c.by, c.key, c.proof = p, key, came
 	if len(rt.scopes) > 0 && !slices.ContainsFunc(rt.scopes, p.Can) {
 		e := usher.Errorf(usher.PermissionDenied, "this key may not do that")
 		e.Hint = "it takes one of the scopes " + strings.Join(rt.scopes, ", ")

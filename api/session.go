@@ -13,6 +13,7 @@ import (
 type Accounts interface {
 	SignIn(ctx context.Context, login, password, address string) (token string, a usher.Account, ends time.Time, err error)
 	Who(ctx context.Context, token string) (a usher.Account, ends time.Time, err error)
+	Still(ctx context.Context, token string) (usher.Account, error)
 	SignOut(ctx context.Context, token string) error
 	ChangeOwn(ctx context.Context, id, token, old, password string) error
 	AccountKeeper
@@ -68,6 +69,16 @@ func (s *Server) whoSignedIn(r *http.Request, token string) (usher.Principal, er
 	return a.Principal(), nil
 }
 
+// stillSignedIn is the principal of a session that is not in use by that.
+func (s *Server) stillSignedIn(ctx context.Context, token string) (usher.Principal, error) {
+	accounts, err := s.accounts()
+	if err != nil {
+		return usher.Principal{}, err
+	}
+	a, err := accounts.Still(ctx, token)
+	return a.Principal(), err
+}
+
 // setCookie gives the browser the session, or takes it away. Behind a proxy that
 // speaks HTTPS it is sent over HTTPS only.
 func setCookie(c *call, token string, ends time.Time) {
@@ -107,14 +118,14 @@ func (s *Server) signIn(ctx context.Context, c *call, req signInRequest) (sessio
 	if mediaType(c.header.Get("Content-Type")) != "application/json" {
 		return sessionView{}, usher.Errorf(usher.InvalidArgument, "the body must be application/json").At("header.Content-Type")
 	}
+	token, a, ends, err := accounts.SignIn(ctx, req.Login, req.Password, c.from)
+	if err != nil {
+		return sessionView{}, err
+	}
 	if old := cookieOf(c.header); old != "" {
 		if err := accounts.SignOut(ctx, old); err != nil {
 			return sessionView{}, err
 		}
-	}
-	token, a, ends, err := accounts.SignIn(ctx, req.Login, req.Password, c.from)
-	if err != nil {
-		return sessionView{}, err
 	}
 	setCookie(c, token, ends)
 	return showSession(a, ends), nil

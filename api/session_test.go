@@ -107,6 +107,8 @@ func TestSession(t *testing.T) {
 	if a := c.call("GET", "/v1/session", nil, cookie); a.status != http.StatusOK {
 		t.Errorf("the other session: %d", a.status)
 	}
+	c.want(401, "POST", "/v1/session", map[string]any{"login": "ada", "password": "mistyped"}, asJSON, cookie)
+	c.want(200, "GET", "/v1/session", nil, cookie) // a slip costs nothing
 	// Signing in again in the same browser ends the session it had.
 	if a := c.call("POST", "/v1/session", map[string]any{"login": "ada", "password": "a long enough one"}, asJSON, cookie); a.status != http.StatusOK {
 		t.Fatal(a.status)
@@ -119,6 +121,38 @@ func TestSession(t *testing.T) {
 	}
 	if wrong.status != http.StatusTooManyRequests || wrong.header.Get("Retry-After") == "" {
 		t.Errorf("guessing: %d %v", wrong.status, wrong.header)
+	}
+}
+
+// Whoever is signed out, or may do less, is told nothing more by the streams that
+// he has open; an open stream keeps nobody signed in.
+func TestSessionEndsStreams(t *testing.T) {
+	t.Parallel()
+	c, accounts := accountServer(t)
+	boss := c.with(bootstrap)
+	for name, end := range map[string]func(acc usher.Account, cookie string){
+		"signed out": func(_ usher.Account, cookie string) {
+			c.want(204, "DELETE", "/v1/session", nil, cookie, "X-Usher-Console: 1")
+		},
+		"disabled": func(acc usher.Account, _ string) {
+			boss.want(200, "PATCH", "/v1/accounts/"+acc.ID, map[string]any{"disabled": true})
+		},
+		"a viewer now": func(acc usher.Account, _ string) {
+			boss.want(200, "PATCH", "/v1/accounts/"+acc.ID, map[string]any{"role": "viewer"})
+		},
+	} {
+		login := strings.ReplaceAll(name, " ", "-")
+		acc := newAccount(t, accounts, login, usher.RoleSupervisor, "")
+		cookie := c.signIn(login)
+		token := c.want(201, "POST", "/v1/events/token", nil, cookie, "X-Usher-Console: 1").text("token")
+		streams := []*listener{c.listen("", cookie), c.listen("token=" + token)}
+		for _, l := range streams {
+			<-l.pings
+		}
+		end(acc, cookie)
+		for _, l := range streams {
+			l.ended()
+		}
 	}
 }
 

@@ -146,7 +146,7 @@ func (s *Server) visit(r *http.Request, c *call, how visiting) error {
 	if how == visitBegin {
 		return nil
 	}
-	c.by = usher.Principal{Kind: "customer", ID: c.visitor.ID}
+	c.by, c.proof = usher.Principal{Kind: "customer", ID: c.visitor.ID}, proof{secret: bearer(r)}
 	return s.web.sessions.take(c.visitor.ID, now, c.out)
 }
 

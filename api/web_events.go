@@ -47,7 +47,7 @@ func (s *Server) webEvents(ctx context.Context, c *call, w http.ResponseWriter) 
 		return usher.Errorf(usher.Unavailable, "stopping")
 	}
 	defer s.stream.exit(out)
-	ws := &webSession{s: s, st: st, out: out}
+	ws := &webSession{s: s, st: st, out: out, token: c.proof.secret}
 	return ws.run(ctx, start, expired)
 }
 
@@ -56,6 +56,8 @@ type webSession struct {
 	s   *Server
 	st  *webStream
 	out *sseWriter
+
+	token string
 }
 
 func (ws *webSession) run(ctx context.Context, start usher.Cursor, expired bool) error {
@@ -163,9 +165,8 @@ func (ws *webSession) follow(ctx context.Context, r *reader) error {
 		case <-place.C:
 			err = ws.place(ctx)
 		case <-ping.C:
-			v := ws.st.who()
-			if !ws.s.cfg.Now().Before(v.ExpiresAt) {
-				return nil
+			if _, _, err := ws.s.sessionOf(ctx, ws.token); err != nil {
+				return ended(err)
 			}
 			err = ws.out.send([]byte(": ping\n\n"))
 		}

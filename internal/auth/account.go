@@ -107,7 +107,9 @@ func (l *limits) take(name string, now time.Time) time.Duration {
 // work. address is where the try comes from; too many tries from there, or for
 // that login, are RateLimited.
 func (a *Accounts) SignIn(ctx context.Context, login, password, address string) (string, usher.Account, time.Time, error) {
-	login = normalLogin(login)
+	if login = normalLogin(login); len(login) > maxLogin {
+		login = "" // nobody's, and not to be remembered
+	}
 	now := a.now().UTC()
 	a.mu.Lock()
 	wait := max(a.logins.take(login, now), a.addresses.take(address, now))
@@ -160,29 +162,44 @@ func tokenHash(token string) []byte {
 // Who returns the account of a session and when it ends. Use moves its end to
 // twelve hours from now. A session that is unknown or over is Unauthenticated.
 func (a *Accounts) Who(ctx context.Context, token string) (usher.Account, time.Time, error) {
-	over := usher.Errorf(usher.Unauthenticated, "the sign-in is unknown or over")
-	s, ok, err := a.store.SignInByHash(ctx, tokenHash(token))
-	if err != nil {
-		return usher.Account{}, time.Time{}, fmt.Errorf("find sign-in: %w", err)
-	}
-	now := a.now().UTC()
-	if !ok || !now.Before(s.ExpiresAt) {
-		return usher.Account{}, time.Time{}, over
-	}
-	acc, err := a.store.AccountByID(ctx, s.AccountID)
-	if usher.CodeOf(err) == usher.NotFound || err == nil && acc.Disabled {
-		return usher.Account{}, time.Time{}, over
-	}
+	acc, s, err := a.signedIn(ctx, token)
 	if err != nil {
 		return usher.Account{}, time.Time{}, err
 	}
-	if end := now.Add(signInFor); end.Sub(s.ExpiresAt) >= prolongAfter {
+	if end := a.now().UTC().Add(signInFor); end.Sub(s.ExpiresAt) >= prolongAfter {
 		s.ExpiresAt = end
 		if err := a.store.ProlongSignIn(ctx, s); err != nil {
 			return usher.Account{}, time.Time{}, fmt.Errorf("prolong sign-in: %w", err)
 		}
 	}
 	return acc, s.ExpiresAt, nil
+}
+
+// Still returns the account of a session as Who does, and leaves its end where it
+// is: an open page alone is no use.
+func (a *Accounts) Still(ctx context.Context, token string) (usher.Account, error) {
+	acc, _, err := a.signedIn(ctx, token)
+	return acc, err
+}
+
+func (a *Accounts) signedIn(ctx context.Context, token string) (usher.Account, usher.SignIn, error) {
+	over := usher.Errorf(usher.Unauthenticated, "the sign-in is unknown or over")
+	s, ok, err := a.store.SignInByHash(ctx, tokenHash(token))
+	if err != nil {
+		return usher.Account{}, usher.SignIn{}, fmt.Errorf("find sign-in: %w", err)
+	}
+	now := a.now().UTC()
+	if !ok || !now.Before(s.ExpiresAt) {
+		return usher.Account{}, usher.SignIn{}, over
+	}
+	acc, err := a.store.AccountByID(ctx, s.AccountID)
+	if usher.CodeOf(err) == usher.NotFound || err == nil && acc.Disabled {
+		return usher.Account{}, usher.SignIn{}, over
+	}
+	if err != nil {
+		return usher.Account{}, usher.SignIn{}, err
+	}
+	return acc, s, nil
 }
 
 // SignOut ends a session; one that is unknown is no error.

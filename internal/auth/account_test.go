@@ -3,6 +3,7 @@ package auth_test
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,47 @@ func TestSignInEnds(t *testing.T) {
 	if _, _, err := a.Who(t.Context(), token); usher.CodeOf(err) != usher.Unauthenticated {
 		t.Errorf("after twelve idle hours: %v", err)
 	}
+}
+
+// An open page asks whether its session still holds; that keeps nobody signed in.
+func TestSignInStill(t *testing.T) {
+	t.Parallel()
+	a := newAccounts(t)
+	acc := a.make(t, "ada", usher.RoleAdmin)
+	token := a.in(t, "ada")
+	for range 11 {
+		a.now = a.now.Add(time.Hour)
+		if got, err := a.Still(t.Context(), token); err != nil || got.ID != acc.ID {
+			t.Fatalf("got %v, %v", got.ID, err)
+		}
+	}
+	a.now = a.now.Add(time.Hour)
+	if _, err := a.Still(t.Context(), token); usher.CodeOf(err) != usher.Unauthenticated {
+		t.Errorf("after twelve idle hours: %v", err)
+	}
+}
+
+// What strangers try as a login is not kept.
+func TestSignInKeepsNoGuesses(t *testing.T) { //nolint:paralleltest // it looks at the memory in use
+	a := newAccounts(t)
+	inUse := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	for i := range 30 {
+		login := fmt.Sprint(i) + strings.Repeat("x", 1<<20)
+		_, _, _, err := a.SignIn(t.Context(), login, "guess", fmt.Sprint("192.0.2.", i)) //nolint:dogsled // the refusal alone counts
+		if code := usher.CodeOf(err); code != usher.Unauthenticated && code != usher.RateLimited {
+			t.Fatal(err)
+		}
+	}
+	if grown := int64(inUse()) - int64(before); grown > 8<<20 {
+		t.Errorf("%d bytes more in use", grown)
+	}
+	runtime.KeepAlive(a)
 }
 
 func TestSignInLimits(t *testing.T) {
