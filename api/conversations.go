@@ -30,6 +30,8 @@ type conversationView struct {
 	ClosedAt        *time.Time     `json:"closed_at,omitempty"`
 	CloseReason     string         `json:"close_reason,omitempty"`
 	WaitingSince    *time.Time     `json:"waiting_since,omitempty"`
+	WaitedS         int            `json:"waited_s"` // finished periods of waiting
+	Channels        []string       `json:"channels"` // it is or was on, the first one first
 	PreviousID      string         `json:"previous_id,omitempty"`
 	LastSequence    int            `json:"last_sequence"`
 	Version         int            `json:"version"`
@@ -37,7 +39,15 @@ type conversationView struct {
 }
 
 func showConversation(v usher.Conversation) conversationView {
+	channels := []string{v.Channel}
+	if len(v.Work.Legs) > 0 {
+		channels = channels[:0]
+		for _, l := range v.Work.Legs {
+			channels = append(channels, l.Channel)
+		}
+	}
 	return conversationView{
+		WaitedS: int(v.Work.Waited.Seconds()), Channels: channels,
 		ID: v.ID, CustomerID: v.CustomerID, Channel: v.Channel, Status: v.Status, Queue: v.Queue, Priority: v.Priority,
 		Intent: v.Intent, Language: v.Language, Tags: list(v.Tags), AgentID: v.AgentID, Tier: v.Tier, OpenedAt: v.OpenedAt,
 		FirstResponseAt: v.FirstResponseAt, AssignedAt: v.AssignedAt, ClosedAt: v.ClosedAt, CloseReason: v.CloseReason,
