@@ -98,22 +98,25 @@ func (a *Adapter) custom(ctx context.Context, d *channel.Delivery, text string) 
 			return &channel.Retry{After: time.Minute, Account: true, Reason: "token_refused"}
 		}
 		var answer struct {
-			ErrCode int `json:"errcode"`
+			ErrCode *int `json:"errcode"`
 		}
 		if err := a.post(ctx, t.base+"/cgi-bin/message/custom/send?access_token="+url.QueryEscape(token), body, &answer); err != nil {
 			return err
 		}
-		switch answer.ErrCode {
+		if answer.ErrCode == nil {
+			return &channel.Unknown{Reason: "odd_answer", Err: errors.New("the answer has no errcode")}
+		}
+		switch *answer.ErrCode {
 		case 0:
 			return nil
 		case 40001, 40014, 42001:
-			a.cfg.Log.ErrorContext(ctx, "access token refused", slog.String("channel", d.Channel.ID), slog.Int("errcode", answer.ErrCode))
+			a.cfg.Log.ErrorContext(ctx, "access token refused", slog.String("channel", d.Channel.ID), slog.Int("errcode", *answer.ErrCode))
 			if bad != "" {
-				return &channel.Retry{After: time.Minute, Account: true, Reason: "token_refused", Err: &platformError{answer.ErrCode}}
+				return &channel.Retry{After: time.Minute, Account: true, Reason: "token_refused", Err: &platformError{*answer.ErrCode}}
 			}
 			bad = token
 		default:
-			return refusal(answer.ErrCode)
+			return refusal(*answer.ErrCode)
 		}
 	}
 }

@@ -188,6 +188,7 @@ func TestSendFaults(t *testing.T) {
 		{"taken, and no answer", wechattest.Fault{Drop: true, Taken: true}, "unknown ", 1},
 		{"not taken, and no answer", wechattest.Fault{Drop: true}, "unknown ", 0},
 		{"HTML for JSON", wechattest.Fault{Body: "<html>maintenance</html>", Taken: true}, "unknown odd_answer", 1},
+		{"JSON that says nothing", wechattest.Fault{Body: `{"message":"upstream"}`}, "unknown odd_answer", 0},
 		{"an answer without end", wechattest.Fault{Slow: true, Taken: true}, "unknown ", 1},
 		{"moved", wechattest.Fault{Status: 302}, "permanent http_302", 0},
 	} {
