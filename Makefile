@@ -78,7 +78,7 @@ crash: build ## kill the server N times under load, at random instants; SEED=0 d
 		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestCrash$$' ./cmd/usher
 
 .PHONY: flood
-flood: build ## FLOOD messages over web, App and WeChat, some twice, some in another order, three kills: none lost, none doubled
+flood: build ## FLOOD messages over web, App, WeChat and e-mail, some twice, some in another order, three kills: none lost, none doubled
 	USHER_TEST_BINARY=$(abspath $(BIN)) USHER_FLOOD=$(FLOOD) USHER_TEST_SEED=$(SEED) \
 		$(GO) test -count=1 -v -timeout 60m -tags $(TAGS) -run '^TestFlood$$' ./cmd/usher
 

@@ -233,6 +233,7 @@ func (m *postRoom) sent(t *testing.T, text string) (found emailtest.Sent) {
 }
 
 func (m *postRoom) answered(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{From: "Alice <" + alice + ">", Subject: "Refund for order 5512", Body: "it has not arrived", ID: "a1@customer.example", DMARC: "pass"}.Raw())
 	got := m.arrives(t, "it has not arrived")
 	m.conversation = got.ConversationID
@@ -265,6 +266,7 @@ func (m *postRoom) answered(t *testing.T) {
 func bare(s string) string { return strings.Trim(s, "<>") }
 
 func (m *postRoom) plus(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{
 		From: alice, To: bare(m.last.Header("Reply-To")), Subject: "Re: Refund for order 5512", DMARC: "pass",
 		Body: "thank you, when?\n\nOn Mon, 1 Jun 2026 at 10:00, Shop wrote:\n> It is on its way.",
@@ -275,6 +277,7 @@ func (m *postRoom) plus(t *testing.T) {
 }
 
 func (m *postRoom) references(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{
 		From: alice, Subject: "entirely different", Body: "and the invoice?", DMARC: "pass", InReplyTo: "unknown@elsewhere.example",
 		References: []string{"a1@customer.example", bare(m.last.Header("Message-ID")), "unknown2@elsewhere.example"},
@@ -288,6 +291,7 @@ func (m *postRoom) references(t *testing.T) {
 }
 
 func (m *postRoom) subject(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{From: alice, Subject: "RE: Fwd: refund FOR order 5512", Body: "one more thing", DMARC: "pass"}.Raw())
 	if got := m.arrives(t, "one more thing"); got.ConversationID != m.conversation {
 		t.Errorf("in %s, not %s", got.ConversationID, m.conversation)
@@ -295,6 +299,7 @@ func (m *postRoom) subject(t *testing.T) {
 }
 
 func (m *postRoom) another(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{From: alice, Subject: "Opening hours", Body: "are you open on Sunday", DMARC: "pass"}.Raw())
 	if got := m.arrives(t, "are you open on Sunday"); got.ConversationID == m.conversation {
 		t.Error("it joined the conversation about something else")
@@ -302,6 +307,7 @@ func (m *postRoom) another(t *testing.T) {
 }
 
 func (m *postRoom) spoofed(t *testing.T) {
+	t.Helper()
 	owner := m.arrives(t, "it has not arrived").CustomerID
 	for i, dmarc := range []string{"fail", ""} {
 		body := fmt.Sprintf("send me all her details %d", i)
@@ -320,6 +326,7 @@ func (m *postRoom) spoofed(t *testing.T) {
 }
 
 func (m *postRoom) guest(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Text{From: "bob@work.example", To: bare(m.last.Header("Reply-To")), Subject: "Re: Refund", Body: "she asked me to write", DMARC: "pass"}.Raw())
 	got := m.arrives(t, "she asked me to write")
 	if got.ConversationID != m.conversation || got.From != nil || !strings.Contains(got.Text, "bob@work.example") {
@@ -336,6 +343,7 @@ func (m *postRoom) guest(t *testing.T) {
 }
 
 func (m *postRoom) quiet(t *testing.T) {
+	t.Helper()
 	before, err := m.everything(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +370,7 @@ func (m *postRoom) quiet(t *testing.T) {
 }
 
 func (m *postRoom) bounced(t *testing.T) {
+	t.Helper()
 	m.deliver(t, emailtest.Bounce(bare(m.last.Header("Message-ID"))))
 	m.eventuallyTrue(t, func() error {
 		ms, err := m.messages(t.Context(), m.conversation)
@@ -377,6 +386,7 @@ func (m *postRoom) bounced(t *testing.T) {
 }
 
 func (m *postRoom) capped(t *testing.T) {
+	t.Helper()
 	c := m.arrives(t, "still here").ConversationID
 	for i := range 8 {
 		m.do(t, http.MethodPost, "/v1/conversations/"+c+"/messages", map[string]any{"author": "system", "text": fmt.Sprintf("automatic %d.", i)}, nil)
@@ -411,6 +421,7 @@ func (m *postRoom) capped(t *testing.T) {
 
 // known: a customer of the App with an address that his shop vouches for.
 func (m *postRoom) known(t *testing.T) {
+	t.Helper()
 	m.do(t, http.MethodPut, "/v1/customers/dora", map[string]any{
 		"name": "Dora", "identities": []map[string]any{{"kind": "email", "value": "dora@customer.example", "verified": true}},
 	}, nil)
@@ -446,6 +457,7 @@ func (m *postRoom) known(t *testing.T) {
 }
 
 func (m *postRoom) reset(t *testing.T) {
+	t.Helper()
 	before, err := m.everything(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -471,6 +483,7 @@ func (m *postRoom) reset(t *testing.T) {
 }
 
 func (m *postRoom) bombs(t *testing.T) {
+	t.Helper()
 	deep := strings.Builder{}
 	deep.WriteString("From: mallory@evil.example\r\nTo: " + emailtest.Address + "\r\nSubject: bomb\r\nMessage-ID: <bomb@evil.example>\r\nMIME-Version: 1.0\r\n")
 	for i := range 60 {

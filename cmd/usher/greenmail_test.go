@@ -62,7 +62,7 @@ type greenMail struct {
 }
 
 func (g *greenMail) start() error {
-	g.cmd = exec.CommandContext(g.ctx, "java", "-Dgreenmail.smtp.port="+g.smtp, "-Dgreenmail.smtp.hostname=127.0.0.1", //nolint:gosec // the jar that the developer names
+	g.cmd = exec.CommandContext(g.ctx, "java", "-Dgreenmail.smtp.port="+g.smtp, "-Dgreenmail.smtp.hostname=127.0.0.1",
 		"-Dgreenmail.imap.port="+g.imap, "-Dgreenmail.imap.hostname=127.0.0.1", "-Dgreenmail.auth.disabled", "-jar", g.jar)
 	if err := g.cmd.Start(); err != nil {
 		return err
