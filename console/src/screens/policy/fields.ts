@@ -79,6 +79,13 @@ export function fresh(p: Policy): Condition {
   return start(p, p.keyword_lists.length ? "message.text" : "channel.kind");
 }
 
+/** another is the condition that is added to some: on what they do not ask about yet. */
+export function another(p: Policy, present: readonly Condition[]): Condition {
+  const asked = new Set(present.map((c) => c.field));
+  const usual = [...(p.keyword_lists.length ? ["message.text"] : []), "channel.kind", "customer.tier", "intent.label"];
+  return start(p, usual.find((f) => !asked.has(f)) ?? "channel.kind");
+}
+
 /** start is a condition on a field that is complete as far as it can be. */
 export function start(p: Policy, name: string): Condition {
   const f = fieldOf(p, name);

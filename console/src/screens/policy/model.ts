@@ -150,6 +150,9 @@ export function same(a: unknown, b: unknown): boolean {
   return true;
 }
 
+/** without is a record less the entries with a value. */
+export const without = (of: Record<string, string>, value: string): Record<string, string> => Object.fromEntries(Object.entries(of).filter(([, v]) => v !== value));
+
 /** unused returns base, or base-2, base-3 … whatever is not taken. */
 export function unused(base: string, taken: readonly string[]): string {
   if (!taken.includes(base)) return base;
