@@ -91,6 +91,9 @@ func (s *Server) tryPolicy(ctx context.Context, c *call, req TryRequest) (TryAns
 	if blank(req.Text) {
 		f.add("text", "required", "text is required")
 	}
+	if y := out.At.Year(); y < 1970 || y > 2999 {
+		f.add("at", "out_of_range", "at lies in the years 1970 to 2999")
+	}
 	if req.Tier != "" && !compiled.HasTier(req.Tier) {
 		f.add("tier", "unknown_reference", "the policy has the tiers "+strings.Join(compiled.Tiers(), ", "))
 	}

@@ -55,6 +55,7 @@ func TestTryAPolicy(t *testing.T) {
 	if got := ask(map[string]any{"document": doc, "at": "2026-09-27T02:00:00Z"}); got.at("hours.open") != false || got.text("overflow.0.acts") != "now" {
 		t.Errorf("on a Sunday: %s", got.raw)
 	}
+	c.want(400, "POST", "/v1/policy/try", map[string]any{"text": text, "document": doc, "at": "9999-12-31T23:00:00Z"}) // it opens in the year 10000
 	if got := ask(map[string]any{"document": doc, "tier": "low_value"}); got.text("bot.why") != "low_value" {
 		t.Errorf("low value: %s", got.raw)
 	}

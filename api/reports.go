@@ -365,10 +365,14 @@ func linesTable(columns []string, lines []report.Line, zone *time.Location) [][]
 	return out
 }
 
-// plain keeps a cell from being read as a formula.
+// plain keeps a cell from being read as a formula; spreadsheets in Chinese read
+// wide signs as narrow ones, and some skip spaces before them.
 func plain(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
+	for _, r := range strings.TrimLeft(s, " \u00a0\u3000\ufeff") {
+		if strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
+			return "'" + s
+		}
+		break
 	}
 	return s
 }

@@ -179,7 +179,7 @@ func TestEveryNumberHasItsRows(t *testing.T) {
 func TestReportFile(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	s := storetest.NewStory("=conv", at, "@web", usher.KindWeb, "+vip", "-refund")
+	s := storetest.NewStory("=conv", at, "@web", usher.KindWeb, "＋vip", " -refund")
 	s.Customer = "\tcust"
 	for i := range s.Events {
 		s.Events[i].CustomerID = s.Customer
@@ -195,7 +195,7 @@ func TestReportFile(t *testing.T) {
 		got[key] = rows[1][i]
 	}
 	for key, want := range map[string]string{
-		"conversation_id": "'=conv", "customer_id": "'\tcust", "channel": "'@web", "tier": "'+vip", "intent": "'-refund",
+		"conversation_id": "'=conv", "customer_id": "'\tcust", "channel": "'@web", "tier": "'＋vip", "intent": "' -refund",
 		"queue": "'q" /* a carriage return ends no line */, "agent_id": "'=agent", "opened_at": "2026-03-02T17:00:00+08:00", "wait_s": "2", "first_response_s": "4",
 		"target_s": "60", "closed_at": "", "first_offer_accepted": "true", "offers": "1",
 	} {
