@@ -56,7 +56,7 @@ export function differences(before: Policy, after: Policy, n: Names): Change[] {
       const old = a.find((x) => x[key] === id);
       if (!old) out.push({ section, id, kind: "added", after: say(section, b[i], n, after) });
       else if (!same(old, b[i])) {
-        const [was, is] = [say(section, old, n, before), say(section, b[i], n, after)];
+        const [was, is] = [say(section, old, n, before) + unsaid(section, old, b[i]!, n), say(section, b[i], n, after) + unsaid(section, b[i]!, old, n)];
         out.push({ section, id, kind: "changed", before: was === is ? details(old) : was, after: was === is ? details(b[i]) : is });
       }
     }
@@ -84,6 +84,30 @@ export function differences(before: Policy, after: Policy, n: Names): Change[] {
     });
   }
   return out;
+}
+
+/** What the sentence of a thing does not say, with its words. */
+const silent: Partial<Record<Section, Record<string, readonly [en: string, zh: string]>>> = {
+  queues: { hours: ["hours", "营业时间"], max_wait_s: ["never longer than", "最长不超过"], selection: ["choice", "选人方式"] },
+  tiers: { selection: ["choice", "选人方式"] },
+  rules: { name: ["name", "名称"] },
+};
+
+const selections: Record<string, readonly [en: string, zh: string]> = {
+  best_fit: ["best fit", "最合适"], rotation: ["in rotation", "轮流"], least_loaded: ["least loaded", "负荷最低"], longest_idle: ["longest idle", "空闲最久"],
+};
+
+/** unsaid adds what differs from the other and stands in no sentence. */
+function unsaid(section: Section, thing: Record<string, unknown>, other: Record<string, unknown>, n: Names): string {
+  const zh = n.lang === "zh";
+  return Object.entries(silent[section] ?? {})
+    .filter(([k]) => !same(thing[k] ?? "", other[k] ?? ""))
+    .map(([k, words]) => {
+      const v = thing[k];
+      const said = k.endsWith("_s") && typeof v === "number" ? span(v, n.lang) : v ? (k === "selection" && selections[String(v)]?.[zh ? 1 : 0]) || String(v) : "—";
+      return zh ? `（${words[1]}：${said}）` : ` (${words[0]}: ${said})`;
+    })
+    .join("");
 }
 
 function details(thing: unknown): string {

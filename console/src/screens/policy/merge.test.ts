@@ -120,6 +120,16 @@ describe("differences", () => {
     expect(list[3]).toMatchObject({ before: "Units kept free: 0", after: "Units kept free: 2" });
     expect(differences(example(), example(), names)).toEqual([]);
   });
+  it("tells what no sentence says: hours, limits, how somebody is chosen", () => {
+    const after = changed((p) => {
+      p.queues[0]!.hours = "office";
+      p.queues[0]!.selection = "rotation";
+    });
+    const [one, ...more] = differences(example(), after, names);
+    expect(more).toEqual([]);
+    expect(one!.before).toMatch(/\(hours: —\) \(choice: best fit\)$/);
+    expect(one!.after).toMatch(/\(hours: office\) \(choice: in rotation\)$/);
+  });
   it("calls the fewest moved", () => {
     expect(moved(["a", "b", "c", "d"], ["b", "c", "d", "a"])).toEqual(["a"]);
     expect(moved(["a", "b", "c"], ["a", "b", "c"])).toEqual([]);
