@@ -150,12 +150,12 @@ func (b *box) run(ctx context.Context) {
 
 // session reads until the connection ends; began is called once it has read.
 func (b *box) session(ctx context.Context, began func()) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	client, err := b.dial(ctx)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = client.Close() }) // whatever waits for the server ends
-	defer stop()
 	defer func() { _ = client.Close() }()
 	if err := client.Login(b.acc.imap.user, b.acc.imap.password).Wait(); err != nil {
 		return fmt.Errorf("log in: %w", err)
@@ -175,7 +175,8 @@ func (b *box) session(ctx context.Context, began func()) error {
 	}
 }
 
-// dial connects. A server that says nothing when it should is one that is gone.
+// dial connects until ctx ends: whatever waits for the server then ends, too. A
+// server that says nothing when it should is one that is gone.
 func (b *box) dial(ctx context.Context) (*imapclient.Client, error) {
 	a, s := b.adapter, b.acc.imap
 	dialer := net.Dialer{Timeout: 30 * time.Second}
@@ -183,6 +184,7 @@ func (b *box) dial(ctx context.Context) (*imapclient.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	context.AfterFunc(ctx, func() { _ = raw.Close() })
 	conn := net.Conn(watched{raw, b.silence})
 	config := a.cfg.TLS.Clone()
 	config.ServerName = s.host

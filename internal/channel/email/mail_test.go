@@ -344,6 +344,39 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestStopsAtOnce: nobody waits for a server that says nothing when usher stops.
+func TestStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := house(t)
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections and no more
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	for _, security := range []string{"none", "starttls", "tls"} {
+		s := storeOf(h)
+		_, s.channels[0].Settings["imap_port"], _ = net.SplitHostPort(ln.Addr().String())
+		s.channels[0].Settings["imap_tls"] = security
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- adapter(email.Config{Store: s}).Run(ctx) }()
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: it still waits", security)
+		}
+		_ = conn.Close()
+	}
+}
+
 func delivery(h *emailtest.Server) channel.Delivery {
 	return channel.Delivery{
 		Message:      usher.Message{ID: "msg_1", Author: usher.ByAgent, Text: "你好\nsecond line", ReceivedAt: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)},
