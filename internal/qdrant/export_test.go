@@ -54,3 +54,11 @@ func SearchWith(t testing.TB, x *Index, name string, v usher.Vec, k int, ef uint
 	}
 	return x.query(t.Context(), x.name(name), unit(v), k, params)
 }
+
+// Contents reads what a resumed mirror compares.
+func Contents(t testing.TB, x *Index, name string) {
+	t.Helper()
+	if _, err := x.contents(t.Context(), x.name(name)); err != nil {
+		t.Fatal(err)
+	}
+}
