@@ -408,7 +408,23 @@ func (s *State) receipt(b usher.Receipt) *usher.Error {
 		e.AgentID, e.CustomerID = c.AgentID, c.CustomerID
 	}
 	s.tx.out.Events = append(s.tx.out.Events, e)
+	if b.State == "failed" {
+		s.unheard(b.ConversationID)
+	}
 	return nil
+}
+
+// unheard gives a customer whom the bot could not reach to a person.
+func (s *State) unheard(conversationID string) {
+	c := s.convs[conversationID]
+	if c == nil || c.Status != usher.StatusOpen || c.Work.Bot == nil || c.Work.Bot.Done {
+		return
+	}
+	c.Work.Bot = c.Work.Bot.Over()
+	c.Work.AnswerBy, c.Work.Choices = time.Time{}, nil
+	s.enqueue(c, usher.ReasonBotFailed)
+	s.retryLater(c)
+	s.settle()
 }
 
 // agentLost returns a live chat to its queue after its agent went silent; it

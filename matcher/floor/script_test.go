@@ -28,6 +28,7 @@ import (
 //	policy reserve N                      units kept for VIPs
 //	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
 //	policy overflow CHANNEL|* WHEN AFTER_S DO [TO]
+//	unreached CUSTOMER                    what he was last told could not be delivered
 //	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
 //	expect CUSTOMER … said WORDS_          his conversation's last message from usher begins so; on CHANNEL; waited DURATION
 //	accept|decline|close|left|complete CUSTOMER
@@ -266,6 +267,8 @@ func (w *world) do(line string) error {
 		return w.policy(f[1], f[2], f[3:]...)
 	case "redeem":
 		return w.redeem(f[1], f[2])
+	case "unreached":
+		return w.step1(usher.Receipt{MessageID: w.said[conv(f[1])].ID, ConversationID: conv(f[1]), State: "failed", Error: "auto_reply_cap"})
 	case "agent":
 		return w.agent(f[1:])
 	case "online", "busy", "away", "break", "offline":
