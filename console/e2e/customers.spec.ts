@@ -250,6 +250,26 @@ test("agents are imported from a file with a report", async ({ page, usher }) =>
   expect(file.suggestedFilename()).toBe("agents.csv");
 });
 
+test("a proposal of the value model is accepted as an entry with a reason", async ({ page, usher }) => {
+  const customer = await usher.call<object>("PUT", "/v1/customers/rich", { name: "Ann Rich", attributes: { currency: "CNY" } });
+  await signIn(page, usher, await usher.account("manager"), "/customers?view=proposals");
+  await expect(page.getByText("The value model proposes nobody.")).toBeVisible();
+  // What a value model would propose: the binary under test may have none.
+  const value = { expected_12m: 8200.4, p_active: 0.91, at: new Date().toISOString(), reasons: ["spend_12m:+310.5"], proposed: "vip" };
+  await page.route("**/v1/tiers/proposals*", (r) => r.fulfill({ json: { data: [{ ...customer, value }], next_cursor: null } }));
+  await page.reload();
+  await expect(rows(page, "Proposals")).toContainText("8,200 CNY");
+  await expect(rows(page, "Proposals")).toContainText("spend in 12 months +311");
+  await page.getByRole("button", { name: "Accept Ann Rich" }).click();
+  const dialog = page.getByRole("dialog", { name: "A tier for Ann Rich" });
+  await expect(dialog.getByLabel("Tier")).toHaveValue("vip");
+  await expect(dialog.getByLabel("Reason")).toHaveValue("proposed by the value model: 8,200 CNY expected in 12 months");
+  await dialog.getByRole("button", { name: "3 months" }).click();
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog).toBeHidden();
+  expect(await usher.call("GET", "/v1/customers/rich")).toMatchObject({ tier: "vip", tier_source: "manual", tier_reason: "proposed by the value model: 8,200 CNY expected in 12 months" });
+});
+
 test("viewers and agents see no button that does nothing for them", async ({ page, usher }) => {
   await usher.agent("wang-fang", both);
   await usher.call("PUT", "/v1/customers/boss", { name: "Boss" });
