@@ -124,7 +124,7 @@ type stream struct {
 type reader struct {
 	filter passer
 	from   usher.Cursor // has been read from the log up to here
-	ring   chan given
+	ring   chan *given
 	gone   chan struct{} // closed when the ring ran over
 }
 
@@ -222,7 +222,7 @@ func (s *stream) drain(ctx context.Context) error {
 }
 
 func (s *stream) give(e *usher.Event, body []byte) {
-	at := usher.Cursor{Step: e.Step, N: e.N}
+	at, g := usher.Cursor{Step: e.Step, N: e.N}, &given{*e, body} // one for all readers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if after(at, s.at) {
@@ -233,7 +233,7 @@ func (s *stream) give(e *usher.Event, body []byte) {
 			continue
 		}
 		select {
-		case r.ring <- given{*e, body}:
+		case r.ring <- g:
 		default:
 			delete(s.readers, r)
 			close(r.gone)
@@ -273,7 +273,7 @@ func (s *stream) join(ctx context.Context, from usher.Cursor, query usher.EventF
 	if len(s.readers) == 0 && after(from, s.at) {
 		s.at = from // what was written while nobody listened need not be given out
 	}
-	r := &reader{filter: f, from: from, ring: make(chan given, ringSize), gone: make(chan struct{})}
+	r := &reader{filter: f, from: from, ring: make(chan *given, ringSize), gone: make(chan struct{})}
 	s.readers[r] = struct{}{}
 	return r, rest, nil
 }

@@ -34,6 +34,8 @@ type Web struct {
 	Burst        int           // defaults to 40
 	AddrRate     float64       // requests a second and address; defaults to 50
 	AddrBurst    int           // defaults to 400
+	Streams      int           // open at once; defaults to 20,000
+	AddrStreams  int           // open at once to one address; defaults to 500
 }
 
 // WebStore keeps the sessions of visitors.
@@ -85,6 +87,7 @@ func (w Web) withDefaults() Web {
 	w.SweepEvery = or(w.SweepEvery, time.Second)
 	w.Rate, w.Burst = or(w.Rate, 5), or(w.Burst, 40)
 	w.AddrRate, w.AddrBurst = or(w.AddrRate, 50), or(w.AddrBurst, 400)
+	w.Streams, w.AddrStreams = or(w.Streams, 20_000), or(w.AddrStreams, 500)
 	return w
 }
 
@@ -100,7 +103,7 @@ type web struct {
 func newWeb(cfg Web) *web {
 	cfg = cfg.withDefaults()
 	return &web{
-		Web: cfg, sessions: newLimiter(cfg.Rate, cfg.Burst), addrs: newLimiter(cfg.AddrRate, cfg.AddrBurst), live: newPresence(),
+		Web: cfg, sessions: newLimiter(cfg.Rate, cfg.Burst), addrs: newLimiter(cfg.AddrRate, cfg.AddrBurst), live: newPresence(cfg.Streams, cfg.AddrStreams),
 	}
 }
 

@@ -37,11 +37,11 @@ func (s *Server) webEvents(ctx context.Context, c *call, w http.ResponseWriter) 
 	if err != nil {
 		return err
 	}
-	st := newWebStream(v, places)
-	if err := s.web.live.open(st); err != nil {
+	st := newWebStream(v, places, c.from)
+	if err := s.web.live.enter(st); err != nil {
 		return err
 	}
-	defer func() { s.web.live.close(st, s.cfg.Now().Add(s.grace())) }()
+	defer func() { s.web.live.exit(st, s.cfg.Now().Add(s.grace())) }()
 	out := newSSEWriter(w, s.cfg.WriteWithin)
 	if !s.stream.enter(out) {
 		return usher.Errorf(usher.Unavailable, "stopping")

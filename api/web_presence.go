@@ -15,7 +15,11 @@ const maxWebStreams = 10
 // presence knows which visitors have a page open, and which conversations are to
 // be looked at because their visitor went silent.
 type presence struct {
+	most, mostFrom int // streams, all and of one address
+
 	mu      sync.Mutex
+	open    int
+	from    map[string]int                     // open streams, by address
 	streams map[string]map[*webStream]struct{} // by session
 	here    map[personOn]int                   // open streams
 	due     map[string]time.Time               // by conversation: when to look
@@ -23,12 +27,13 @@ type presence struct {
 
 type personOn struct{ customer, channel string }
 
-func newPresence() *presence {
-	return &presence{streams: map[string]map[*webStream]struct{}{}, here: map[personOn]int{}, due: map[string]time.Time{}}
+func newPresence(most, mostFrom int) *presence {
+	return &presence{most: most, mostFrom: mostFrom, from: map[string]int{}, streams: map[string]map[*webStream]struct{}{}, here: map[personOn]int{}, due: map[string]time.Time{}}
 }
 
 // webStream is one open stream of a session.
 type webStream struct {
+	from  string        // address
 	nudge chan struct{} // there is a conversation that it did not know
 	ended chan struct{} // the session is over
 
@@ -40,9 +45,9 @@ type webStream struct {
 	waiting string            // the conversation whose place in the queue it shows
 }
 
-func newWebStream(v *usher.Visitor, places []usher.VisitorPlace) *webStream {
+func newWebStream(v *usher.Visitor, places []usher.VisitorPlace, from string) *webStream {
 	st := &webStream{
-		nudge: make(chan struct{}, 1), ended: make(chan struct{}), visitor: *v, places: map[string]time.Time{}, last: map[string]string{},
+		from: from, nudge: make(chan struct{}, 1), ended: make(chan struct{}), visitor: *v, places: map[string]time.Time{}, last: map[string]string{},
 	}
 	for _, p := range places {
 		st.places[p.ConversationID] = p.Since
@@ -82,14 +87,22 @@ func (st *webStream) learn(v *usher.Visitor, conversationID string, since time.T
 	return !had
 }
 
-// open takes in a stream.
-func (p *presence) open(st *webStream) error {
+// enter takes in a stream.
+func (p *presence) enter(st *webStream) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of := p.streams[st.visitor.ID]
 	if len(of) >= maxWebStreams {
 		return usher.Errorf(usher.RateLimited, "a session has at most %d streams", maxWebStreams)
 	}
+	if p.from[st.from] >= p.mostFrom {
+		return usher.Errorf(usher.RateLimited, "too many streams to this address")
+	}
+	if p.open >= p.most {
+		return usher.Errorf(usher.Overloaded, "too many streams")
+	}
+	p.open++
+	p.from[st.from]++
 	if of == nil {
 		of = map[*webStream]struct{}{}
 		p.streams[st.visitor.ID] = of
@@ -99,10 +112,14 @@ func (p *presence) open(st *webStream) error {
 	return nil
 }
 
-// close lets a stream go. With the last one of the session, the time runs.
-func (p *presence) close(st *webStream, due time.Time) {
+// exit lets a stream go. With the last one of the session, the time runs.
+func (p *presence) exit(st *webStream, due time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.open--
+	if p.from[st.from]--; p.from[st.from] <= 0 {
+		delete(p.from, st.from)
+	}
 	id, person := st.visitor.ID, st.person()
 	if p.here[person]--; p.here[person] <= 0 {
 		delete(p.here, person)

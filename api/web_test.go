@@ -550,6 +550,32 @@ func (f *frames) ends() {
 	}
 }
 
+// Strangers cannot open streams without end.
+func TestWebStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		bound  func(w *api.Web)
+		status int
+	}{
+		"to one address": {func(w *api.Web) { w.AddrStreams = 2 }, http.StatusTooManyRequests},
+		"in all":         {func(w *api.Web) { w.Streams = 2 }, http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openShop(t, c.bound)
+			first, _ := s.begin(t, 201, map[string]any{})
+			page := first.events(t, "")
+			second, _ := s.begin(t, 201, map[string]any{})
+			second.events(t, "").until("ready")
+			third, _ := s.begin(t, 201, map[string]any{})
+			third.want(c.status, "GET", "/v1/web/events", nil)
+			page.cancel()
+			until(t, "there is room again", func() bool { return s.ended.Load() > 1 })
+			third.events(t, "").until("ready")
+		})
+	}
+}
+
 func at(m map[string]any, path string) any { return answer{body: m}.at(path) }
 
 func TestWebEvents(t *testing.T) {
