@@ -107,6 +107,12 @@ func (m *postRoom) open(t *testing.T) {
 	m.do(t, http.MethodPut, "/v1/channels/mail", map[string]any{
 		"kind": "email", "language": "zh", "settings": m.house.Settings(), "secrets": m.house.Secrets(),
 	}, nil)
+	m.mailboxRead(t)
+}
+
+// mailboxRead waits until the mailbox was looked at once: what comes from then on is read.
+func (m *postRoom) mailboxRead(t *testing.T) {
+	t.Helper()
 	s := m.house.Settings()
 	box := fmt.Sprintf("%s@%s:%s/%s", s["imap_user"], s["imap_host"], s["imap_port"], s["folder"])
 	m.stored(t, func(db *sqlite.DB) error {

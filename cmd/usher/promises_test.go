@@ -16,6 +16,7 @@ import (
 
 	"usher"
 	"usher/api"
+	"usher/internal/channel/email/emailtest"
 	"usher/internal/channel/wechat"
 	"usher/internal/channel/wechat/wechattest"
 )
@@ -25,7 +26,8 @@ import (
 // interfaces. Each line of a promise is what somebody does or sees.
 func TestPromises(t *testing.T) {
 	t.Parallel()
-	args := []string{"serve", "--data", t.TempDir(), "--addr", "127.0.0.1:0", "--admin-addr", "off", "--log-level", "error"}
+	dir := t.TempDir()
+	args := []string{"serve", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "off", "--log-level", "error"}
 	if library, err := filepath.Abs("../../.cache/onnxruntime/libonnxruntime.so"); err == nil && os.Getenv("USHER_ONNXRUNTIME") == "" {
 		if _, err := os.Stat(library); err == nil {
 			args = append(args, "--onnxruntime", library)
@@ -41,7 +43,7 @@ func TestPromises(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	f := &shopfloor{t: t, client: p.client(), url: p.url}
+	f := &shopfloor{t: t, client: p.client(), url: p.url, dir: dir}
 	f.open()
 	t.Run("a VIP writing in the App reaches his dedicated agent", f.vip)
 	t.Run("a technical question goes to the support group by intent, with no keyword rule", f.technical)
@@ -51,6 +53,7 @@ func TestPromises(t *testing.T) {
 	t.Run("a manager publishes a keyword rule and the next message follows it", f.keyword)
 	t.Run("when nobody is there the customer may leave a message", f.leaveMessage)
 	t.Run("when WeChat is busy the customer goes on at the web, and is asked nothing twice", f.moves)
+	t.Run("and later he answers by e-mail, in the same conversation", f.mails)
 }
 
 // shopfloor is a team at work.
@@ -58,6 +61,7 @@ type shopfloor struct {
 	t      *testing.T
 	client *api.Client
 	url    string
+	dir    string
 	n      int
 	moved  string // the conversation that went from WeChat to the web
 }
@@ -491,4 +495,81 @@ func soon(t *testing.T, what string, so func() bool) {
 			t.Fatalf("%s never came", what)
 		}
 	}
+}
+
+// mails is the same customer, who has gone from the web and is written to by mail.
+func (f *shopfloor) mails(t *testing.T) {
+	if f.moved == "" {
+		t.Fatal("he never came to the web")
+	}
+	house, err := emailtest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := house.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f.do(t, http.MethodPut, "/v1/channels/mail", map[string]any{
+		"kind": "email", "name": "客服邮箱", "settings": house.Settings(), "secrets": house.Secrets(),
+	}, nil)
+	room := &postRoom{shopfloor: *f, house: house, dir: f.dir}
+	room.mailboxRead(t)
+	c := f.conversation(t, f.moved)
+	f.do(t, http.MethodPatch, "/v1/customers/"+c.CustomerID, map[string]any{
+		"identities": []map[string]any{{"kind": "email", "value": "li@customer.example", "verified": true}},
+	}, nil)
+	var written emailtest.Sent
+	soon(t, "the channel", func() bool {
+		return f.client.Do(t.Context(), http.MethodPost, "/v1/conversations/"+f.moved+"/messages", map[string]any{
+			"author": "agent", "agent_id": "wang-fang", "text": "新耳机今天寄出，单号稍后发给您。", "channel": "mail",
+		}, nil) == nil
+	})
+	soon(t, "the mail", func() bool {
+		for _, s := range house.Sent() {
+			if s.To == "li@customer.example" {
+				written = s
+			}
+		}
+		return written.To != ""
+	})
+	answer := emailtest.Text{
+		From: "Li <li@customer.example>", To: strings.Trim(written.Header("Reply-To"), "<>"), Subject: "Re: " + written.Header("Subject"),
+		Body: "收到，谢谢！\n\n在 2026年3月2日，客服写道：\n> 新耳机今天寄出",
+	}
+	if err := house.Deliver(answer.Raw()); err != nil {
+		t.Fatal(err)
+	}
+	var last usher.Message
+	soon(t, "his answer", func() bool {
+		var all struct {
+			Data []usher.Message `json:"data"`
+		}
+		f.do(t, http.MethodGet, "/v1/conversations/"+f.moved+"/messages", nil, &all)
+		last = all.Data[len(all.Data)-1]
+		return last.Author == usher.ByCustomer && last.Channel == "mail"
+	})
+	if last.Text != "收到，谢谢！" {
+		t.Errorf("he wrote %q", last.Text)
+	}
+	after := f.conversation(t, f.moved)
+	if after.Status != usher.StatusAssigned || after.AgentID != "wang-fang" || after.Channel != "mail" || after.CustomerID != c.CustomerID {
+		t.Errorf("after three channels: %s with %q on %s", after.Status, after.AgentID, after.Channel)
+	}
+	held := f.units(t, "wang-fang")
+	f.do(t, http.MethodPost, "/v1/conversations/"+f.moved+"/close", map[string]any{"reason": "resolved"}, nil)
+	if now := f.units(t, "wang-fang"); now != held-1 {
+		t.Errorf("he held %d units, and %d when it was over", held, now)
+	}
+}
+
+// units are what an agent's work costs now.
+func (f *shopfloor) units(t *testing.T, agent string) int {
+	t.Helper()
+	var a struct {
+		UsedUnits int `json:"used_units"`
+	}
+	f.do(t, http.MethodGet, "/v1/agents/"+agent, nil, &a)
+	return a.UsedUnits
 }
