@@ -18,7 +18,7 @@ test("a wrong password is refused, the right one opens the console", async ({ pa
 test("a viewer sees no places that a role cannot open", async ({ page, usher }) => {
   await signIn(page, usher, await usher.account("viewer"));
   const rail = page.getByRole("navigation", { name: "Screens" });
-  await expect(rail.getByRole("link")).toHaveText(["Live", "Conversations", "Policy", "Reports"]);
+  await expect(rail.getByRole("link")).toHaveText(["Live", "Conversations", "Customers", "Team", "Policy", "Reports"]);
   await page.goto(usher.url + "/settings");
   await expect(page.getByText("Your role does not open this page")).toBeVisible();
 });
