@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -25,9 +26,7 @@ func TestTryAPolicy(t *testing.T) {
 	const text = "发票怎么开？人工智能太差，转人工"
 	ask := func(more map[string]any) answer {
 		req := map[string]any{"text": text, "channel": "web"}
-		for k, v := range more {
-			req[k] = v
-		}
+		maps.Copy(req, more)
 		return c.want(200, "POST", "/v1/policy/try", req)
 	}
 	// What serves now knows nothing of it.
@@ -71,7 +70,8 @@ func TestTryAPolicy(t *testing.T) {
 		t.Errorf("the floor routes by the draft: %s", got.raw)
 	}
 	for _, bad := range []struct{ in, path string }{
-		{`{"text":" "}`, "text"}, {`{"text":"x","tier":"gold"}`, "tier"},
+		{`{"text":" "}`, "text"},
+		{`{"text":"x","tier":"gold"}`, "tier"},
 		{`{"text":"x","attributes":{"orders_12m":"many"}}`, "attributes.orders_12m"},
 	} {
 		if got := c.want(400, "POST", "/v1/policy/try", bad.in); got.text("error.path") != bad.path {

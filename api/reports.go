@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"usher"
 	"usher/report"
@@ -368,11 +369,9 @@ func linesTable(columns []string, lines []report.Line, zone *time.Location) [][]
 // plain keeps a cell from being read as a formula; spreadsheets in Chinese read
 // wide signs as narrow ones, and some skip spaces before them.
 func plain(s string) string {
-	for _, r := range strings.TrimLeft(s, " \u00a0\u3000\ufeff") {
-		if strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
-			return "'" + s
-		}
-		break
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000\ufeff"))
+	if strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
+		return "'" + s
 	}
 	return s
 }

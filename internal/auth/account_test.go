@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func TestSignInKeepsNoGuesses(t *testing.T) { //nolint:paralleltest // it looks 
 	}
 	before := inUse()
 	for i := range 30 {
-		login := fmt.Sprint(i) + strings.Repeat("x", 1<<20)
+		login := strconv.Itoa(i) + strings.Repeat("x", 1<<20)
 		_, _, _, err := a.SignIn(t.Context(), login, "guess", fmt.Sprint("192.0.2.", i)) //nolint:dogsled // the refusal alone counts
 		if code := usher.CodeOf(err); code != usher.Unauthenticated && code != usher.RateLimited {
 			t.Fatal(err)

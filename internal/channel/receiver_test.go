@@ -267,7 +267,7 @@ func TestReceiverStoreFails(t *testing.T) {
 		p := newPost()
 		p.put("ann:1", "ann:2")
 		_, stop := receiver(t, p, func(c *channel.ReceiverConfig) { c.Store = &shaky{post: p, left: 3} })
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		stop()
 		if d := cmp.Diff([]string{"ann:1", "ann:2"}, p.got); d != "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func newHour(t *testing.T, selection usher.Selection, seed uint64) *hour {
 	}
 	for _, g := range groups {
 		for i := range groupSize {
-			if err := h.agent([]string{fmt.Sprintf("%s%d", g, i), fmt.Sprintf("%s:%d", g, 3+i%3), "units", fmt.Sprint(unitsEach)}); err != nil {
+			if err := h.agent([]string{fmt.Sprintf("%s%d", g, i), fmt.Sprintf("%s:%d", g, 3+i%3), "units", strconv.Itoa(unitsEach)}); err != nil {
 				t.Fatal(err)
 			}
 		}

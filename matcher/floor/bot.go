@@ -1,6 +1,7 @@
 package floor
 
 import (
+	"slices"
 	"time"
 
 	"usher"
@@ -75,7 +76,7 @@ func (s *State) botFailed(c *usher.Conversation, why string, suggest []usher.Cho
 	if len(suggest) > 0 {
 		text = say(c.Language, saidDidYouMean)
 	}
-	choices := append(suggest, choice(c.Language, choiceHuman, saidHuman))
+	choices := slices.Concat(suggest, []usher.Choice{choice(c.Language, choiceHuman, saidHuman)})
 	s.botWaits(c, text, choices)
 	s.send(c, usher.Message{ID: s.id("msg"), Author: usher.ByBot, Text: text, Choices: choices}, nil)
 	return ""

@@ -238,8 +238,10 @@ func TestOverflowFaults(t *testing.T) {
 		name, a, b, all string
 		want            []string
 	}{
-		{"a good matrix", toB + `,{"channel":"wechat","when":"too_long","after_s":60,"do":"invite","to":"web"},{"when":"out_of_hours","do":"leave_message"}`, ``,
-			`{"when":"nobody_online","after_s":30,"do":"bot"},{"when":"nobody_online","do":"queue","queue":"d"}`, nil},
+		{
+			"a good matrix", toB + `,{"channel":"wechat","when":"too_long","after_s":60,"do":"invite","to":"web"},{"when":"out_of_hours","do":"leave_message"}`, ``,
+			`{"when":"nobody_online","after_s":30,"do":"bot"},{"when":"nobody_online","do":"queue","queue":"d"}`, nil,
+		},
 		{"missing parts", `{}`, `{"when":"too_long","do":"bot"},{"when":"busy","do":"invite"}`, `{"when":"busy","do":"queue"}`, []string{
 			"queues[0].overflow[0].when missing", "queues[0].overflow[0].do missing", "queues[1].overflow[0].after_s missing",
 			"queues[1].overflow[1].to missing", "overflow[0].queue missing",
@@ -308,11 +310,15 @@ func TestReserveAndBot(t *testing.T) {
 		{`{"bot":{"answer_at":0.9,"failures":1}}`, usher.Reserve{Tier: "vip"}, usher.BotPolicy{AnswerAt: 0.9, Suggestions: 3, Failures: 1}, nil},
 		{`{"tiers":[{"name":"gold"}]}`, usher.Reserve{Tier: "vip"}, usher.BotPolicy{Suggestions: 3, Failures: 2}, nil},
 		{`{"tiers":[{"name":"gold"}],"reserve":{"units":1}}`, usher.Reserve{Tier: "vip", Units: 1}, usher.BotPolicy{Suggestions: 3, Failures: 2}, []string{"reserve.tier unknown_reference"}},
-		{`{"reserve":{"tier":"vp","units":1001},"bot":{"answer_at":0.4,"suggestions":4,"failures":0}}`, usher.Reserve{Tier: "vp", Units: 1001},
-			usher.BotPolicy{AnswerAt: 0.4, Suggestions: 4, Failures: 2}, []string{
+		{
+			`{"reserve":{"tier":"vp","units":1001},"bot":{"answer_at":0.4,"suggestions":4,"failures":0}}`,
+			usher.Reserve{Tier: "vp", Units: 1001},
+			usher.BotPolicy{AnswerAt: 0.4, Suggestions: 4, Failures: 2},
+			[]string{
 				"bot.failures out_of_range", "reserve.units out_of_range", "reserve.tier unknown_reference vip",
 				"bot.answer_at out_of_range", "bot.suggestions out_of_range",
-			}},
+			},
+		},
 	} {
 		p, faults := policy.Decode([]byte(tt.in))
 		if diff := cmp.Diff(append([]string{}, tt.want...), told(faults)); diff != "" {

@@ -73,24 +73,36 @@ func TestSentences(t *testing.T) {
 		{rule(``, `{"team":"100% 组"}`), "rules[r]", "所有会话：只派给「100% 组」组。", "Always offer it only to the team “100% 组”."},
 		{rule(``, `{"team":"a"}`), "keyword_lists[发票]", "词表「发票」：「发票」、「开票」；不含「发票夹」。", "Keyword list “发票”: “发票”, “开票”; but not “发票夹”."},
 		{rule(``, `{"team":"a"}`), "tiers[vip]", "等级「vip」：权重 2，按已多等 2 分钟排序，先派专属坐席，再派资深坐席。", "Tier “vip”: weight 2, ranked as if they had waited 2 min more, the dedicated agent first, then senior ones."},
-		{rule(``, `{"team":"a"}`), "calendars[office]", "日历「office」（Asia/Shanghai）：周一 09:00–12:00、13:30–18:00；周二至周三 09:00–18:00；周五 22:00–次日 06:00。",
-			"Calendar “office” (Asia/Shanghai): Monday 09:00–12:00, 13:30–18:00; Tuesday to Wednesday 09:00–18:00; Friday 22:00–06:00 the next day."},
+		{
+			rule(``, `{"team":"a"}`), "calendars[office]", "日历「office」（Asia/Shanghai）：周一 09:00–12:00、13:30–18:00；周二至周三 09:00–18:00；周五 22:00–次日 06:00。",
+			"Calendar “office” (Asia/Shanghai): Monday 09:00–12:00, 13:30–18:00; Tuesday to Wednesday 09:00–18:00; Friday 22:00–06:00 the next day.",
+		},
 		{rule(``, `{"team":"a"}`), "calendars[office].exceptions[2026-10-01]", "日历「office」在 2026-10-01（国庆节） 休息。", "Calendar “office” is closed on 2026-10-01 (国庆节)."},
 		{rule(``, `{"team":"a"}`), "calendars[office].exceptions[2026-10-10]", "日历「office」在 2026-10-10 开放 09:00–18:00。", "Calendar “office” is open on 2026-10-10: 09:00–18:00."},
 		{rule(``, `{"team":"a"}`), "calendars[never]", "日历「never」（UTC）：平日都不开放。", "Calendar “never” (UTC): closed every day of the week."},
 		{rule(``, `{"team":"a"}`), "fallback", "其余会话进入「通用」队列。", "Everyone else goes to “通用”."},
-		{`{"queues":[{"id":"q","name":"账单","target_s":30,"max_wait_s":90,"require":[{"name":"发票","level":3}],"relax":[{"after_s":30,"require":[{"name":"发票","level":1}]},{"after_s":60}],"selection":"rotation"}]}`,
+		{
+			`{"queues":[{"id":"q","name":"账单","target_s":30,"max_wait_s":90,"require":[{"name":"发票","level":3}],"relax":[{"after_s":30,"require":[{"name":"发票","level":1}]},{"after_s":60}],"selection":"rotation"}]}`,
 			"queues[q]", "队列「账单」：目标 30 秒内接起，等待 90 秒后优先于一切，只派给具备「发票」3 级及以上的坐席，等待 30 秒后放宽到「发票」1 级及以上，等待 1 分钟后不限技能，在合适的坐席中轮流派。",
-			"Queue “账单”: answered within 30 s, before all others after 90 s, only to agents with 发票 3+, after 30 s to agents with 发票 1+, after 1 min to anyone, in turn among those who fit."},
-		{`{"overflow":[{"channel":"wechat","when":"too_long","after_s":60,"do":"invite","to":"web"}]}`, "overflow[0]",
-			"在微信渠道的任何队列等待超过 1 分钟时：邀请客户到网页继续。", "When someone has waited 1 min in any queue on WeChat: they are invited to go on at web."},
-		{`{"queues":[{"id":"general","overflow":[{"when":"busy","after_s":30,"do":"queue","queue":"b"},{"when":"nobody_online","do":"bot"}]},{"id":"b","name":"后备"}]}`, "queues[general].overflow[0]",
-			"「general」的坐席都忙且已等待 30 秒时：转到「后备」队列等待。", "When everybody suitable for “general” is busy and someone has waited 30 s: they wait in “后备” instead."},
-		{`{"queues":[{"id":"general","overflow":[{"when":"nobody_online","do":"bot"}]}]}`, "queues[general].overflow[0]",
-			"「general」无合适坐席在线时：由机器人先回答。", "When nobody suitable is online for “general”: the bot answers meanwhile."},
+			"Queue “账单”: answered within 30 s, before all others after 90 s, only to agents with 发票 3+, after 30 s to agents with 发票 1+, after 1 min to anyone, in turn among those who fit.",
+		},
+		{
+			`{"overflow":[{"channel":"wechat","when":"too_long","after_s":60,"do":"invite","to":"web"}]}`, "overflow[0]",
+			"在微信渠道的任何队列等待超过 1 分钟时：邀请客户到网页继续。", "When someone has waited 1 min in any queue on WeChat: they are invited to go on at web.",
+		},
+		{
+			`{"queues":[{"id":"general","overflow":[{"when":"busy","after_s":30,"do":"queue","queue":"b"},{"when":"nobody_online","do":"bot"}]},{"id":"b","name":"后备"}]}`, "queues[general].overflow[0]",
+			"「general」的坐席都忙且已等待 30 秒时：转到「后备」队列等待。", "When everybody suitable for “general” is busy and someone has waited 30 s: they wait in “后备” instead.",
+		},
+		{
+			`{"queues":[{"id":"general","overflow":[{"when":"nobody_online","do":"bot"}]}]}`, "queues[general].overflow[0]",
+			"「general」无合适坐席在线时：由机器人先回答。", "When nobody suitable is online for “general”: the bot answers meanwhile.",
+		},
 		{`{"reserve":{"units":2},"bot":{"answer_at":0.9}}`, "reserve", "为「vip」预留 2 个容量。", "2 units are kept free for “vip”."},
-		{`{"reserve":{"units":2},"bot":{"answer_at":0.9}}`, "bot", "机器人至少 90% 的把握才作答，最多推荐 3 条；2 次未能解决即转人工。",
-			"The bot answers from 90 % sure, and suggests up to 3; after 2 failures a person takes over."},
+		{
+			`{"reserve":{"units":2},"bot":{"answer_at":0.9}}`, "bot", "机器人至少 90% 的把握才作答，最多推荐 3 条；2 次未能解决即转人工。",
+			"The bot answers from 90 % sure, and suggests up to 3; after 2 failures a person takes over.",
+		},
 	} {
 		if got := sentences(t, tt.in, "zh-CN")[tt.path]; got != tt.zh {
 			t.Errorf("%s\n got %s\nwant %s", tt.path, got, tt.zh)
