@@ -21,7 +21,7 @@ const sum = (list) => [...list].filter((f) => !text2(f)).reduce((n, f) => n + si
 
 const shell = closure(one("index"));
 const scripts = files.filter((f) => f.endsWith(".js"));
-const screens = ["Live", "Desk", "Conversations", "Why", "Policy", "Reports", "Channels", "Faq", "Settings"];
+const screens = ["Live", "Desk", "Conversations", "Why", "Policy", "Reports", "Channels", "Faq", "Settings", "Customers", "Team"];
 const rows = [
   ["shell", sum(shell), 0],
   ...screens.map((s) => [s, sum([...closure(one(s))].filter((f) => !shell.has(f))), 0]),

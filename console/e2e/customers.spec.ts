@@ -25,11 +25,14 @@ const rows = (page: Page, table: string) => page.getByRole("region", { name: tab
 test("a manager makes a customer VIP, picks the dedicated agent, and the next App message reaches him", async ({ page, usher }) => {
   const agents = ["wang-fang", "li-lei", "zhang-wei"];
   for (const id of agents) await usher.agent(id, both);
-  // Somebody gets an ordinary message of this kind: the dedicated agent is another one.
-  const ordinary = await usher.message("where is my parcel", { channel: "app", customer: { id: "ordinary" } });
-  const usual = await holder(usher, agents, ordinary);
-  expect(agents).toContain(usual);
-  const chosen = agents.find((id) => id !== usual)!;
+  // The dedicated agent is the one with the least room: by himself he would get neither message.
+  const chosen = "zhang-wei";
+  for (const id of ["x", "y"]) {
+    const m = await usher.message("hello", { channel: "app", customer: { id } });
+    await usher.call("POST", `/v1/conversations/${m.conversation.id}/assign`, { agent_id: chosen });
+  }
+  const usual = async (id: string) => holder(usher, agents, await usher.message("where is my parcel", { channel: "app", customer: { id } }));
+  expect(["wang-fang", "li-lei"]).toContain(await usual("before"));
   await usher.call("PUT", "/v1/customers/boss", { name: "Chen Boss", identities: [{ kind: "phone", value: "+8613800138000" }], attributes: { orders_12m: 3 } });
 
   await signIn(page, usher, await usher.account("manager"), "/customers");
@@ -57,6 +60,7 @@ test("a manager makes a customer VIP, picks the dedicated agent, and the next Ap
 
   const r = await usher.message("where is my parcel", { channel: "app", customer: { id: "boss" } });
   expect(await holder(usher, agents, r)).toBe(chosen);
+  expect(["wang-fang", "li-lei"]).toContain(await usual("after"));
 
   // He stands on the list, with the reason, and can be taken off it.
   await page.goto(usher.url + "/customers?view=lists&tier=vip");
