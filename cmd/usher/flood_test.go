@@ -327,6 +327,7 @@ func (f *flood) check(t *testing.T) {
 	}()
 	stored := map[string][]string{}
 	var mails []usher.Message
+	why := map[string]int{}                 // failures by author and reason
 	outbound := map[string]map[string]int{} // state -> "to: text" -> how many
 	for _, m := range floodMessages(t, db) {
 		switch {
@@ -351,6 +352,9 @@ func (f *flood) check(t *testing.T) {
 			if m.Delivery.State == "failed" && m.Delivery.Error == "" {
 				t.Errorf("message %s failed without a reason", m.ID)
 			}
+			if m.Delivery.State == "failed" {
+				why[string(m.Author)+" "+m.Delivery.Error]++
+			}
 			if outbound[m.Delivery.State] == nil {
 				outbound[m.Delivery.State] = map[string]int{}
 			}
@@ -368,6 +372,7 @@ func (f *flood) check(t *testing.T) {
 	if len(stored) != len(f.accepted) || wrong > 0 {
 		t.Errorf("%d customers of %d, %d of them wrong", len(stored), len(f.accepted), wrong)
 	}
+	t.Logf("not delivered by WeChat: %v", why)
 	f.checkOutbound(t, outbound)
 	f.checkMail(t, mails)
 }
