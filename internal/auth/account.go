@@ -68,12 +68,14 @@ type Accounts struct {
 	mu        sync.Mutex // also over the check that an administrator remains
 	logins    limits
 	addresses limits
+	homes     map[string]bool // logins with addresses where they signed in before
 }
 
 // NewAccounts returns the accounts of a store.
 func NewAccounts(store AccountStore, now func() time.Time, newID func(kind string) string) *Accounts {
 	return &Accounts{
 		store: store, now: now, newID: newID, slots: make(chan struct{}, hashAtOnce), decoy: hashPassword(RandomPassword()),
+		homes:     map[string]bool{},
 		logins:    limits{every: 6 * time.Second, burst: 10, all: map[string]*rate.Limiter{}},
 		addresses: limits{every: time.Second, burst: 60, all: map[string]*rate.Limiter{}},
 	}
@@ -105,14 +107,19 @@ func (l *limits) take(name string, now time.Time) time.Duration {
 // SignIn checks login and password and begins a session. The answer to a wrong
 // login, a wrong password and a disabled account is the same, after the same
 // work. address is where the try comes from; too many tries from there, or for
-// that login, are RateLimited.
+// that login, are RateLimited. Where a login has signed in before it has tries of
+// its own: strangers who guess keep nobody out of his office.
 func (a *Accounts) SignIn(ctx context.Context, login, password, address string) (string, usher.Account, time.Time, error) {
 	if login = normalLogin(login); len(login) > maxLogin {
 		login = "" // nobody's, and not to be remembered
 	}
-	now := a.now().UTC()
+	now, home := a.now().UTC(), login+"\x00"+address
 	a.mu.Lock()
-	wait := max(a.logins.take(login, now), a.addresses.take(address, now))
+	tries := login
+	if a.homes[home] {
+		tries = home
+	}
+	wait := max(a.logins.take(tries, now), a.addresses.take(address, now))
 	a.mu.Unlock()
 	if wait > 0 {
 		e := usher.Errorf(usher.RateLimited, "too many tries to sign in")
@@ -135,7 +142,11 @@ func (a *Accounts) SignIn(ctx context.Context, login, password, address string) 
 		return "", usher.Account{}, time.Time{}, usher.Errorf(usher.Unauthenticated, "login and password do not fit")
 	}
 	a.mu.Lock()
-	delete(a.logins.all, login)
+	delete(a.logins.all, tries)
+	if len(a.homes) >= maxLimiters {
+		clear(a.homes)
+	}
+	a.homes[home] = true
 	a.mu.Unlock()
 	if err := a.store.SweepSignIns(ctx, now); err != nil {
 		return "", usher.Account{}, time.Time{}, fmt.Errorf("sweep sign-ins: %w", err)

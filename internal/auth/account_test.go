@@ -202,6 +202,34 @@ func TestSignInLimits(t *testing.T) {
 	}
 }
 
+// Strangers who guess do not keep a person out where he signed in before.
+func TestSignInWhileOthersGuess(t *testing.T) {
+	t.Parallel()
+	a := newAccounts(t)
+	a.make(t, "ada", usher.RoleAdmin)
+	try := func(password, from string) usher.Code {
+		_, _, _, err := a.SignIn(t.Context(), "ada", password, from) //nolint:dogsled // the refusal alone counts
+		return usher.CodeOf(err)
+	}
+	if code := try(good, "192.0.2.1"); code != "" {
+		t.Fatal(code)
+	}
+	for range 11 {
+		try("guess", "198.51.100.7")
+	}
+	for from, want := range map[string]usher.Code{"192.0.2.1": "", "192.0.2.2": usher.RateLimited, "198.51.100.7": usher.RateLimited} {
+		if got := try(good, from); got != want {
+			t.Errorf("from %s: %q, want %q", from, got, want)
+		}
+	}
+	for range 11 {
+		try("guess", "192.0.2.1")
+	}
+	if got := try(good, "192.0.2.1"); got != usher.RateLimited {
+		t.Errorf("guessing from there: %q", got)
+	}
+}
+
 func TestAccountChanges(t *testing.T) {
 	t.Parallel()
 	a := newAccounts(t)
