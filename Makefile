@@ -152,9 +152,18 @@ console-modules:
 	cd clients/typescript && npm ci --silent --no-audit --no-fund
 	cd console && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund
 
+.PHONY: console-test
+console-test: build console-modules ## everything that tests the console: types, texts, units, then the browser on the real binary
+	cd console && npm run --silent check && npm test --silent && npm run --silent e2e
+
 .PHONY: e2e
-e2e: build ## the console in a browser, on the real binary; needs Node and Chromium (CHROMIUM=path)
+e2e: build console-modules ## the console in a browser, on the real binary; needs Node and Chromium (CHROMIUM=path)
 	cd console && npm run --silent e2e
+
+.PHONY: front-check
+front-check: console-modules ## the committed builds of console, chat and client are what their sources make
+	cd widget && npm ci --silent --no-audit --no-fund
+	tool/front-check
 
 .PHONY: shots
 shots: build console-modules ## pictures of every screen: shots/SCREEN-WIDTH-THEME-LANGUAGE.png; ONLY=regexp; needs Chromium

@@ -14,5 +14,5 @@ export default defineConfig({
     sourcemap: false,
     lib: { entry: `src/${part}.ts`, name: "usherChat", formats: ["iife"], fileName: () => `${part}.js`, cssFileName: "chat" },
   },
-  plugins: [{ name: "page", closeBundle: () => copyFileSync("chat.html", "dist/chat.html") }],
+  plugins: [{ name: "page", writeBundle: (to) => copyFileSync("chat.html", `${to.dir ?? "dist"}/chat.html`) }],
 });

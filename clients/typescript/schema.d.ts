@@ -2012,6 +2012,10 @@ export interface components {
              * @description Start of the present period of waiting
              */
             waiting_since?: string;
+            /** @description Finished periods of waiting */
+            waited_s?: number;
+            /** @description Channels that it is or was on, the first one first */
+            channels?: string[];
             previous_id?: string;
             /** @description Sequence of the last message */
             last_sequence: number;
@@ -4615,11 +4619,11 @@ export interface operations {
                     kind: components["schemas"]["ChannelKind"];
                     name?: string;
                     language?: string;
-                    /** @description What the adapter of the kind needs and anybody may see; they replace those there were. `wechat`: `app_id`, `api_base`, `mode` (always `security`), `menu.<key>` (what a click on a menu says). */
+                    /** @description What the adapter of the kind needs and anybody may see; they replace those there were. `wechat`: `app_id`, `api_base`, `mode` (always `security`), `menu.<key>` (what a click on a menu says). `email`: `address`, `from_name`, `imap_host`, `imap_port`, `imap_tls` and `smtp_tls` (`tls`, `starttls`, `none`), `imap_user`, `smtp_host`, `smtp_port`, `smtp_user`, `folder`, `authserv_id`, `rescan_days`, `poll_s`, `plus`, `allow_plain`. */
                     settings?: {
                         [key: string]: string;
                     };
-                    /** @description Write-only, merged into those there are; `""` removes one. `wechat`: `token`, `encoding_aes_key`, `app_secret`. */
+                    /** @description Write-only, merged into those there are; `""` removes one. `wechat`: `token`, `encoding_aes_key`, `app_secret`. `email`: `imap_password`, `smtp_password`. */
                     secrets?: {
                         [key: string]: string;
                     };

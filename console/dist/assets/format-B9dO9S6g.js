@@ -1,1 +1,0 @@
-import{M as e}from"./Skeleton-DtdMK1pm.js";function t(e,t){return t<20?`— (${t})`:e}function n(t){let n=Math.round(t*1e3)/10;return`${r(n)}${Math.abs(n).toFixed(1)} ${e.now===`zh`?`个百分点`:`pt`}`}function r(e){return e>0?`+`:e<0?`−`:`±`}export{n,r,t};

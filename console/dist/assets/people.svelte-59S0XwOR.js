@@ -1,0 +1,1 @@
+import{I as e,Lt as t,Rt as n,l as r,wt as i}from"./Skeleton-DlqqYkW5.js";var a=new class{#e=n(new Map);name(t){return t?t===e.account?.id?e.account.name:i(this.#e).get(t)??t:`—`}use(){e.can(`admin`)&&r(`GET`,`/v1/accounts`).then(e=>t(this.#e,new Map(e.data.map(e=>[e.id,e.name]))),()=>void 0)}};export{a as t};

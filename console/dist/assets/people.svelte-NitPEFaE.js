@@ -1,1 +1,0 @@
-import{Ft as e,I as t,Pt as n,l as r,xt as i}from"./Skeleton-DtdMK1pm.js";var a=new class{#e=e(new Map);name(e){return e?e===t.account?.id?t.account.name:i(this.#e).get(e)??e:`—`}use(){t.can(`admin`)&&r(`GET`,`/v1/accounts`).then(e=>n(this.#e,new Map(e.data.map(e=>[e.id,e.name]))),()=>void 0)}};export{a as t};
