@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"usher"
@@ -54,7 +53,8 @@ type FAQConfig struct {
 type FAQ struct {
 	cfg FAQConfig
 
-	mu        sync.Mutex
+	turn chan struct{} // held by who looks; the rest is his
+
 	embedding string
 	loaded    bool
 	rows      map[string]usher.VectorRow // by text id, of this embedding
@@ -71,7 +71,7 @@ func NewFAQ(cfg FAQConfig) *FAQ {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &FAQ{cfg: cfg}
+	return &FAQ{cfg: cfg, turn: make(chan struct{}, 1)}
 }
 
 // Run looks again and again whether entries or the embedding have changed, until
@@ -93,9 +93,14 @@ func (f *FAQ) Run(ctx context.Context) error {
 
 // Sync is one look of Run: afterwards the book has the entries as stored. When
 // vectors cannot be made, it has the entries without them, and the error tells.
+// It waits for another look no longer than ctx lasts.
 func (f *FAQ) Sync(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a look at the FAQ: %w", ctx.Err())
+	}
+	defer func() { <-f.turn }()
 	entries, err := f.cfg.Store.FAQEntries(ctx)
 	if err != nil {
 		return fmt.Errorf("read FAQ: %w", err)

@@ -2,7 +2,9 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"usher"
@@ -101,4 +103,37 @@ func TestFAQWithoutAModel(t *testing.T) {
 	if err := f.Sync(t.Context()); err != nil || a.under != "" || len(a.shown) != 0 {
 		t.Errorf("degraded: %v, under %q, %d rows", err, a.under, len(a.shown))
 	}
+}
+
+// slow is a FAQ whose model takes a minute.
+type slow struct{ *answers }
+
+func (s slow) Encode(ctx context.Context, texts []string) ([]usher.Vector, error) {
+	select {
+	case <-time.After(time.Minute):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.answers.Encode(ctx, texts)
+}
+
+// Whoever has changed an entry waits for a long look of another no longer than he wants.
+func TestFAQWaitsNoLongerThanAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := slow{&answers{world: newWorld(), entries: []usher.FAQEntry{faqEntry("a", 1, "one")}}}
+		f := catalog.NewFAQ(catalog.FAQConfig{Encoder: a, Store: a, Index: a, Book: a})
+		looked := make(chan error)
+		go func() { looked <- f.Sync(t.Context()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := f.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 3*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if err := <-looked; err != nil {
+			t.Error(err)
+		}
+	})
 }
