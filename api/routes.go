@@ -153,7 +153,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/v1/web/left", visit: visitSession, do: handle(s.webLeft)},
 		{method: "POST", path: "/v1/web/rating", visit: visitSession, do: handle(s.webRate)},
 		{method: "POST", path: "/v1/web/logout", visit: visitSession, do: handle(s.webLogout)},
-		{method: "GET", path: "/chat/:channel", do: read(s.chatPage)},
+		{method: "GET", path: "/chat/:channel", query: []string{"lang"}, do: read(s.chatPage)},
 		{method: "GET", path: "/widget.js", do: s.widgetAsset("/widget.js")},
 		{method: "GET", path: "/chat.js", do: s.widgetAsset("/chat.js")},
 		{method: "GET", path: "/chat.css", do: s.widgetAsset("/chat.css")},

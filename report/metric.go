@@ -194,7 +194,7 @@ func Definitions() []Definition {
 		{"tiers", Text{"客户等级", "Tiers"}, "tier", pick("eligible", "wait_p50", "wait_p90", "still_waiting", "breach_rate", "success")},
 		{"channel_load", Text{"渠道负载", "Channel load"}, "kind", pick("load", "load_email", "concurrency")},
 		{"overflow", Text{"溢出", "Overflow"}, "overflow", pick("overflows", "overflow_rate", "moved_rate")},
-		{"agents", Text{"客服", "Agents"}, "agent", pick(
+		{"agents", Text{"坐席", "Agents"}, "agent", pick(
 			"handled", "agent_reply_p50", "handling_mean", "offers", "missed_rate", "declined_rate", "passed_on_rate", "load")},
 		{"bot", Text{"机器人", "Bot"}, "channel", pick("bot_tried", "bot_answered", "deflection", "handed_over")},
 		{"intents", Text{"意图", "Intents"}, "intent", pick("conversations", "success", "transfer_rate", "early_transfer_rate", "first_response_p50")},
@@ -231,7 +231,7 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "first_offer", Title: Text{"首派接起率", "First offer accepted"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"由第一位被邀请的客服接起的会话 ÷ 进入队列的会话", "accepted by the first agent asked ÷ became eligible"},
+			Formula:  Text{"由第一位收到派单的坐席接起的会话 ÷ 进入队列的会话", "accepted by the first agent asked ÷ became eligible"},
 			Excludes: Text{"手工或自动直接分配的不计入分子", "those given by hand or without asking are not in the numerator"},
 			at:       eligibleAt, in: eligible, part: func(r *Row) bool { return accepted(r) && r.FirstOffer },
 		},
@@ -242,9 +242,9 @@ func metrics() map[string]Metric {
 			at:       eligibleAt, in: both(eligible, aimed), part: both(accepted, within),
 		},
 		{
-			Name: "offers_per_accept", Title: Text{"接起所需邀请数", "Offers per accepted conversation"}, Unit: UnitMean, Grain: PerConversation, Clock: "accepted_at",
-			Formula:  Text{"接起的会话在首次接起前发出的邀请数，取平均", "mean number of offers made until the first acceptance"},
-			Excludes: Text{"未接起的会话；未经邀请直接分配的", "conversations not accepted, or given without asking"},
+			Name: "offers_per_accept", Title: Text{"接起所需派单数", "Offers per accepted conversation"}, Unit: UnitMean, Grain: PerConversation, Clock: "accepted_at",
+			Formula:  Text{"接起的会话在首次接起前发出的派单数，取平均", "mean number of offers made until the first acceptance"},
+			Excludes: Text{"未接起的会话；未经派单直接分配的", "conversations not accepted, or given without asking"},
 			at:       acceptedAt, in: func(r *Row) bool { return accepted(r) && offersUntil(r) > 0 }, value: offersUntil,
 		},
 		{
@@ -253,26 +253,26 @@ func metrics() map[string]Metric {
 			Excludes: nothingLeftOut(), at: acceptedAt, in: accepted, part: func(r *Row) bool { return r.Relaxed > 0 },
 		},
 		{
-			Name: "offer_accept_rate", Title: Text{"邀请接受率", "Offers accepted"}, Unit: UnitRatio, Grain: PerOffer, Clock: "offered_at",
-			Formula:  Text{"被接受的邀请 ÷ 已有结果的邀请", "offers accepted ÷ offers decided"},
-			Excludes: Text{"待定的和被撤回的邀请", "offers pending or rescinded"},
+			Name: "offer_accept_rate", Title: Text{"派单接受率", "Offers accepted"}, Unit: UnitRatio, Grain: PerOffer, Clock: "offered_at",
+			Formula:  Text{"被接受的派单 ÷ 已有结果的派单", "offers accepted ÷ offers decided"},
+			Excludes: Text{"待定的和被撤回的派单", "offers pending or rescinded"},
 			at:       offeredAt, in: decided, part: outcome(usher.OfferAccepted),
 		},
 		{
-			Name: "offers", Title: Text{"邀请数", "Offers"}, Unit: UnitCount, Grain: PerOffer, Clock: "offered_at",
-			Formula:  Text{"期间内发出的邀请数", "offers made in the period"},
+			Name: "offers", Title: Text{"派单数", "Offers"}, Unit: UnitCount, Grain: PerOffer, Clock: "offered_at",
+			Formula:  Text{"期间内发出的派单数", "offers made in the period"},
 			Excludes: nothingLeftOut(), at: offeredAt, in: all,
 		},
 		{
 			Name: "missed_rate", Title: Text{"漏接率", "Offers missed"}, Unit: UnitRatio, Grain: PerOffer, Clock: "offered_at",
-			Formula:  Text{"超时未接的邀请 ÷ 已有结果的邀请", "offers that expired ÷ offers decided"},
-			Excludes: Text{"待定的和被撤回的邀请", "offers pending or rescinded"},
+			Formula:  Text{"超时未接的派单 ÷ 已有结果的派单", "offers that expired ÷ offers decided"},
+			Excludes: Text{"待定的和被撤回的派单", "offers pending or rescinded"},
 			at:       offeredAt, in: decided, part: outcome(usher.OfferIsExpired),
 		},
 		{
 			Name: "declined_rate", Title: Text{"拒接率", "Offers declined"}, Unit: UnitRatio, Grain: PerOffer, Clock: "offered_at",
-			Formula:  Text{"被拒绝的邀请 ÷ 已有结果的邀请", "offers declined ÷ offers decided"},
-			Excludes: Text{"待定的和被撤回的邀请", "offers pending or rescinded"},
+			Formula:  Text{"被拒绝的派单 ÷ 已有结果的派单", "offers declined ÷ offers decided"},
+			Excludes: Text{"待定的和被撤回的派单", "offers pending or rescinded"},
 			at:       offeredAt, in: decided, part: outcome(usher.OfferDeclined),
 		},
 		{
@@ -297,19 +297,19 @@ func metrics() map[string]Metric {
 			at:       func(r *Row) time.Time { return r.Transfer.At }, in: all,
 		},
 		{
-			Name: "first_response_mean", Title: Text{"平均首响", "First response, mean"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
+			Name: "first_response_mean", Title: Text{"平均首次响应", "First response, mean"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"从进入队列到人工首次回复，取平均", "from becoming eligible to the first message by a person, mean"},
 			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
 			at:       eligibleAt, in: responded, value: responseMS,
 		},
 		{
-			Name: "first_response_p50", Title: Text{"首响中位数", "First response, median"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
+			Name: "first_response_p50", Title: Text{"首次响应中位数", "First response, median"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"从进入队列到人工首次回复，第 50 百分位（最近秩）", "from becoming eligible to the first message by a person, 50th percentile (nearest rank)"},
 			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
 			at:       eligibleAt, in: responded, value: responseMS, p: 50,
 		},
 		{
-			Name: "first_response_p90", Title: Text{"首响 P90", "First response, 90th percentile"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
+			Name: "first_response_p90", Title: Text{"首次响应 P90", "First response, 90th percentile"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"从进入队列到人工首次回复，第 90 百分位（最近秩）", "from becoming eligible to the first message by a person, 90th percentile (nearest rank)"},
 			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
 			at:       eligibleAt, in: responded, value: responseMS, p: 90,
@@ -398,7 +398,7 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "agent_reply_p50", Title: Text{"接手到首次回复中位数", "Reply after taking over, median"}, Unit: UnitSeconds, Grain: PerAssignment, Clock: "started_at",
-			Formula:  Text{"从接手到该客服首次回复，第 50 百分位（最近秩）", "from taking the conversation to the agent's first message, 50th percentile (nearest rank)"},
+			Formula:  Text{"从接手到该坐席首次回复，第 50 百分位（最近秩）", "from taking the conversation to the agent's first message, 50th percentile (nearest rank)"},
 			Excludes: Text{"没有回复的接待", "assignments without a reply"},
 			at:       startedAt, in: func(r *Row) bool { return !r.Assignment.ReplyAt.IsZero() },
 			value: func(r *Row) int64 { return r.Assignment.ReplyAt.Sub(r.Assignment.StartedAt).Milliseconds() }, p: 50,
@@ -460,11 +460,11 @@ func metrics() map[string]Metric {
 		{
 			Name: "load", Title: Text{"负载", "Load"}, Unit: UnitRatio, Grain: PerStretch, Clock: "stretch",
 			Formula: Text{
-				"即时会话占用的单位·秒 ÷ 客服在线时提供的单位·秒，均截取期间内部分",
+				"即时会话占用的单位·秒 ÷ 坐席在线时提供的单位·秒，均截取期间内部分",
 				"unit-seconds held by assignments ÷ unit-seconds offered by agents online, each as far as it lies in the period",
 			},
 			Excludes: Text{
-				"邮件（另有额度）；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
+				"邮件（另有额度）；待定派单的预留；按渠道、队列、等级或意图筛选只影响分子",
 				"e-mail, which has units of its own; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone: the units on offer serve all",
 			},
 			used:  func(r *Row) int64 { return held(r, false) },
@@ -473,11 +473,11 @@ func metrics() map[string]Metric {
 		{
 			Name: "load_email", Title: Text{"邮件负载", "Load, e-mail"}, Unit: UnitRatio, Grain: PerStretch, Clock: "stretch",
 			Formula: Text{
-				"邮件占用的单位·秒 ÷ 客服在线时为邮件提供的单位·秒，均截取期间内部分",
+				"邮件占用的单位·秒 ÷ 坐席在线时为邮件提供的单位·秒，均截取期间内部分",
 				"unit-seconds held by e-mail ÷ unit-seconds offered for e-mail by agents online, each as far as it lies in the period",
 			},
 			Excludes: Text{
-				"即时会话；待定邀请的预留；按渠道、队列、等级或意图筛选只影响分子",
+				"即时会话；待定派单的预留；按渠道、队列、等级或意图筛选只影响分子",
 				"chats; units reserved by pending offers; a filter by channel, queue, tier or intent narrows the numerator alone",
 			},
 			used:  func(r *Row) int64 { return held(r, true) },
@@ -486,7 +486,7 @@ func metrics() map[string]Metric {
 		{
 			Name: "concurrency", Title: Text{"并发数", "Concurrency"}, Unit: UnitMean, Grain: PerStretch, Clock: "stretch",
 			Formula: Text{
-				"客服同时接待的会话数：接待秒数 ÷ 至少接待一个会话的秒数",
+				"坐席同时接待的会话数：接待秒数 ÷ 至少接待一个会话的秒数",
 				"conversations an agent has at once: seconds held ÷ seconds in which he held at least one",
 			},
 			Excludes: Text{"没有接待的时间", "time without a conversation"},
