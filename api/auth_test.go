@@ -111,6 +111,7 @@ func TestScopes(t *testing.T) {
 	for _, scope := range []string{"messages", "agent", "supervisor", "policy", "models", "eval", "reports"} {
 		keys[scope] = c.with(issueKey(c, map[string]any{"name": scope, "scopes": []string{scope}}))
 	}
+	keys["visitor"] = c.with(issueKey(c, map[string]any{"name": "page", "scopes": []string{"visitor"}, "channel": "web"}))
 	for _, tt := range []struct {
 		method, path, body string
 		open               []string
@@ -130,6 +131,29 @@ func TestScopes(t *testing.T) {
 		{"POST", "/v1/keys", `{}`, nil},
 		{"GET", "/v1/audit", ``, nil},
 		{"PUT", "/v1/channels/web", `{}`, nil},
+		{"GET", "/v1/accounts", ``, nil},
+		{"POST", "/v1/accounts", `{}`, nil},
+		{"PATCH", "/v1/accounts/x", `{}`, nil},
+		{"DELETE", "/v1/accounts/x", ``, nil},
+		{"GET", "/v1/reports", ``, []string{"reports", "supervisor"}},
+		{"GET", "/v1/reports/assignment", ``, []string{"reports", "supervisor"}},
+		{"GET", "/v1/reports/assignment/conversations", ``, []string{"reports", "supervisor"}},
+		{"POST", "/v1/customers/import", ``, []string{"supervisor"}},
+		{"DELETE", "/v1/customers/x/tier", ``, []string{"supervisor"}},
+		{"POST", "/v1/customers/x/merge", `{}`, []string{"supervisor"}},
+		{"POST", "/v1/customers/x/unmerge", `{}`, []string{"supervisor"}},
+		{"POST", "/v1/customers/x/suggestions/s", `{}`, []string{"agent", "supervisor"}},
+		{"GET", "/v1/tiers/proposals", ``, []string{"supervisor"}},
+		{"GET", "/v1/tiers/vip/customers", ``, []string{"supervisor", "reports"}},
+		{"POST", "/v1/tiers/vip/customers", `{}`, []string{"supervisor"}},
+		{"POST", "/v1/faq/import", ``, []string{"policy"}},
+		{"PUT", "/v1/faq/x", `{}`, []string{"policy"}},
+		{"DELETE", "/v1/faq/x", ``, []string{"policy"}},
+		{"GET", "/v1/faq", ``, []string{"policy", "supervisor", "messages", "agent"}},
+		{"POST", "/v1/faq/search", `{}`, []string{"policy", "supervisor", "messages", "agent"}},
+		{"POST", "/v1/policy/try", `{}`, []string{"policy", "supervisor", "reports"}},
+		{"POST", "/v1/policy/keywords", `{"list":{}}`, []string{"policy", "supervisor", "reports"}},
+		{"GET", "/v1/policy/hits", ``, []string{"policy", "supervisor", "reports"}},
 	} {
 		for scope, k := range keys {
 			open := false
