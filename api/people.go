@@ -339,6 +339,9 @@ func (s *Server) clearTier(ctx context.Context, c *call) (customerView, error) {
 	if err != nil {
 		return customerView{}, err
 	}
+	if !c.match().Version(old.Version) {
+		return customerView{}, stale("the customer")
+	}
 	v, err := p.ClearTier(ctx, c.by, old.ID)
 	if err != nil {
 		return customerView{}, err

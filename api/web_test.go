@@ -56,6 +56,16 @@ func (d shopDesk) PutCustomer(ctx context.Context, by usher.Principal, ch api.Cu
 	return d.Desk.PutCustomer(ctx, by, intake.CustomerChange{ID: ch.ID, Name: ch.Name, Identities: ch.Identities, Tier: ch.Tier})
 }
 
+// shopPeople is intake and its store as the API wants persons.
+type shopPeople struct {
+	*intake.Desk
+	*sqlite.DB
+}
+
+func (shopPeople) Import(context.Context, usher.Principal, string, []byte, bool) ([]api.ImportedRow, error) {
+	return nil, errors.New("nothing is imported here")
+}
+
 // shopModels reads words, as the world's do.
 type shopModels struct{}
 
@@ -126,7 +136,7 @@ func (s *shop) open(t *testing.T, change ...func(*api.Web)) {
 		c(&web)
 	}
 	server, err := api.New(api.Config{
-		Desk: shopDesk{desk}, Floor: d, Store: s.db, Understander: newWorld(), Feed: hub, Web: &web, BootstrapKey: bootstrap, Now: s.now, NewID: randomID,
+		Desk: shopDesk{desk}, People: shopPeople{desk, s.db}, Floor: d, Store: s.db, Understander: newWorld(), Feed: hub, Web: &web, BootstrapKey: bootstrap, Now: s.now, NewID: randomID,
 		Observe: func(_, route string, _ int, _ time.Duration) {
 			if route == "/v1/web/events" {
 				s.ended.Add(1)

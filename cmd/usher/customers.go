@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -26,31 +25,7 @@ import (
 // database tells it.
 type people struct {
 	*intake.Desk
-	store *sqlite.DB
-}
-
-func (p people) Person(ctx context.Context, id string) ([]string, error) {
-	return p.store.Person(ctx, id)
-}
-
-func (p people) Links(ctx context.Context, ids []string) ([]usher.Link, error) {
-	return p.store.Links(ctx, ids)
-}
-
-func (p people) Suggestions(ctx context.Context, ids []string) ([]usher.Suggestion, error) {
-	return p.store.Suggestions(ctx, ids)
-}
-
-func (p people) TierList(ctx context.Context, tier string, now time.Time, at usher.Page) ([]usher.Customer, string, error) {
-	return p.store.TierList(ctx, tier, now, at)
-}
-
-func (p people) Proposed(ctx context.Context, now time.Time, at usher.Page) ([]usher.Customer, string, error) {
-	return p.store.Proposed(ctx, now, at)
-}
-
-func (p people) Timeline(ctx context.Context, ids []string, at usher.Page) ([]usher.Moment, string, error) {
-	return p.store.Timeline(ctx, ids, at)
+	*sqlite.DB
 }
 
 func (p people) Import(ctx context.Context, by usher.Principal, mediaType string, body []byte, dry bool) ([]api.ImportedRow, error) {
