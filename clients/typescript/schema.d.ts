@@ -1258,7 +1258,8 @@ export interface paths {
          *     `message.sent` {message}, `conversation` {conversation}, and `refresh` {}: read the messages anew.
          *     With `Last-Event-ID` nothing is left out. A comment is sent every 25 s. While one is open the visitor
          *     counts as present; `policy.conversation.session_grace_s` after the last one closed, a conversation
-         *     that nobody accepted is abandoned.
+         *     that nobody accepted is abandoned. 429 for too many streams of a session or to an address, 503 for too
+         *     many in all.
          */
         get: operations["streamWebEvents"];
         put?: never;
@@ -4106,7 +4107,10 @@ export interface operations {
     clearTier: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is to be changed; another state is 412. * is any */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
             path: {
                 id: components["parameters"]["ID"];
             };
@@ -5298,7 +5302,10 @@ export interface operations {
     };
     chatPage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The page's language; the browser's without it */
+                lang?: "zh" | "en";
+            };
             header?: never;
             path: {
                 channel: string;
