@@ -121,11 +121,11 @@ test("two missed offers set away, with a banner and one press back", async ({ pa
   const p = await usher.call<{ document: { offers: Record<string, unknown> } }>("GET", "/v1/policy");
   await usher.publish({ offers: { ...p.document.offers, expires_s: { chat: 5, email: 120 } } });
   await sit(page, usher);
-  await usher.message("one", { customer: { id: "c1" } });
+  await usher.message("my refund has not come", { customer: { id: "c1" } });
   await expect(page.getByRole("button", { name: "Accept" })).toHaveCount(1);
   await expect(page.getByRole("button", { name: "Accept" })).toHaveCount(0, { timeout: 15_000 });
   await page.waitForFunction(() => new Promise((done) => setTimeout(() => done(true), 10_500))); // misses within ten seconds count once
-  await usher.message("two", { customer: { id: "c2" } });
+  await usher.message("where is my parcel", { customer: { id: "c2" } });
   await expect(page.getByText("You missed offers and were set to Away.")).toBeVisible({ timeout: 20_000 });
   await page.getByRole("alert").getByRole("button", { name: "Go online" }).click();
   await expect(page.getByLabel("Your presence")).toHaveValue("online");
