@@ -24,7 +24,7 @@ import (
 // TestPromises keeps the promises that a customer-service manager was made, in
 // the order in which he would ask for them, on the real program over its real
 // interfaces. Each line of a promise is what somebody does or sees.
-func TestPromises(t *testing.T) {
+func TestPromises(t *testing.T) { //nolint:tparallel // one after the other, as he would ask
 	t.Parallel()
 	dir := t.TempDir()
 	args := []string{"serve", "--data", dir, "--addr", "127.0.0.1:0", "--admin-addr", "off", "--log-level", "error"}
