@@ -277,7 +277,8 @@ type Work struct {
 	Overflowed    []string       `json:"overflowed,omitempty"` // rows of the matrix that acted in this period of waiting
 	Promised      bool           `json:"promised,omitempty"`   // an answer later was promised
 	HoursAt       time.Time      `json:"hours_at"`             // queued: when its queue next opens or closes
-	HoldUntil     time.Time      `json:"hold_until"`           // queued: the reserve no longer stands in its way
+	HoldUntil     time.Time      `json:"hold_until"`           // queued: what it is held for no longer stands in its way
+	WaitForS      int            `json:"wait_for_s,omitempty"` // a rule: how long it waits for the pinned agent while he is online
 	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
 	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
 }

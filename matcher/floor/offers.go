@@ -204,7 +204,7 @@ func (s *State) begin(c *usher.Conversation, a *agent, offerID, reason, override
 	s.touchState(a)
 	c.Routing = usher.Routing{State: usher.StateAssigned, Reason: reason, Queue: c.Queue, Agent: s.ref(a.ID), DecisionID: decision}
 	s.calm(c)
-	w.Overflowed, w.Invitation, w.HoursAt, w.HoldUntil, w.Promised = nil, nil, time.Time{}, time.Time{}, false
+	w.Overflowed, w.Invitation, w.HoursAt, w.HoldUntil, w.Promised, w.Found = nil, nil, time.Time{}, time.Time{}, false, nil
 	if w.Bot != nil {
 		w.Bot = w.Bot.Over()
 	}

@@ -135,7 +135,11 @@ func (s *State) waitFor(c *usher.Conversation, reason string) {
 		_, hours = s.policy.Open(q.Hours, now)
 	}
 	if reason == usher.ReasonHold && c.WaitingSince != nil {
-		if until := c.WaitingSince.Add(s.reserveFor(c) - w.Waited); until.After(now) {
+		lasts := s.reserveFor(c)
+		if s.waitsFor(c, now) {
+			lasts = time.Duration(w.WaitForS) * time.Second
+		}
+		if until := c.WaitingSince.Add(lasts - w.Waited); until.After(now) {
 			hold = until
 		}
 	}

@@ -61,6 +61,9 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 			}
 		}
 	}
+	if from == usher.PresenceOnline {
+		s.retryHeld() // whom nobody but he was to serve
+	}
 	if to != usher.PresenceOffline {
 		s.back(a)
 	}

@@ -168,6 +168,7 @@ func seedInputs() []usher.Input {
 	}}}
 	p.Queues[1].Hours = "office"
 	p.Rules = append(p.Rules, usher.Rule{ID: "care", When: &usher.Condition{Field: "channel.kind", Op: "eq", Value: "app"}, Then: usher.Effect{Queue: "care"}})
+	p.Rules = append(p.Rules, usher.Rule{ID: "own", Then: usher.Effect{Dedicated: &usher.Dedicated{WaitS: 15}}})
 	p.Overflow = []usher.Overflow{
 		{Channel: "wechat", When: usher.WhenBusy, Do: usher.DoInvite, To: "web"},
 		{When: usher.WhenTooLong, AfterS: 45, Do: usher.DoQueue, Queue: "care"},

@@ -52,7 +52,7 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 		return byRule(e.BlockRule)
 	}
 	queue := s.policy.Document().Fallback.Queue
-	w.Require, w.Prefer, w.Team, w.Pinned, w.PinnedBy = []usher.SkillLevel{}, []usher.SkillLevel{}, "", "", ""
+	w.Require, w.Prefer, w.Team, w.Pinned, w.PinnedBy, w.WaitForS = []usher.SkillLevel{}, []usher.SkillLevel{}, "", "", "", 0
 	if !w.Generalist {
 		queue = firstOf(e.Queue, queue)
 		w.Require, w.Prefer, w.Team = slices.Concat(w.Require, e.Require), slices.Concat(w.Prefer, e.Prefer), e.Team
@@ -70,10 +70,10 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 		w.Prefer = append(w.Prefer, usher.SkillLevel{Name: k, Level: 1})
 	}
 	if e.Dedicated != nil && w.Customer.Dedicated != "" && waited(c, s.tx.now) < time.Duration(e.Dedicated.WaitS)*time.Second {
-		w.Pinned, w.PinnedBy = w.Customer.Dedicated, usher.ReasonDedicated
+		w.Pinned, w.PinnedBy, w.WaitForS = w.Customer.Dedicated, usher.ReasonDedicated, e.Dedicated.WaitS
 	}
 	if w.Hints.AgentID != "" { // the caller's hints go before the dedicated agent
-		w.Pinned, w.PinnedBy = w.Hints.AgentID, usher.ReasonManual
+		w.Pinned, w.PinnedBy, w.WaitForS = w.Hints.AgentID, usher.ReasonManual, 0
 	}
 	if queue != c.Queue {
 		c.Queue, w.Relaxed = queue, 0
@@ -188,6 +188,9 @@ func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason stri
 		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
 			return id, firstOf(w.PinnedBy, usher.ReasonManual)
 		}
+		if s.waitsFor(c, now) {
+			return "", usher.ReasonHold
+		}
 	}
 	if w.Prefers != "" && w.Prefers != w.Customer.Dedicated {
 		// He had this very matter: it goes back to him if he can take it.
@@ -203,6 +206,15 @@ func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason stri
 		}
 	}
 	return s.table.Choose(s.queryFor(c, now), &s.ranking, by)
+}
+
+// waitsFor reports whether c still waits for its dedicated agent alone: a rule
+// says so, and he is there and has not refused.
+func (s *State) waitsFor(c *usher.Conversation, now time.Time) bool {
+	w := &c.Work
+	a := s.agents[w.Pinned]
+	return a != nil && a.state.Presence == usher.PresenceOnline && waited(c, now) < time.Duration(w.WaitForS)*time.Second &&
+		!slices.ContainsFunc(w.Excluded, func(x usher.Exclusion) bool { return x.AgentID == w.Pinned })
 }
 
 func (s *State) best(c *usher.Conversation, now time.Time, narrow func(*rank.Query)) string {

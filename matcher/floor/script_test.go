@@ -25,6 +25,7 @@ import (
 //	lost AGENT                            his heartbeats stopped (he had begun to beat)
 //	message CUSTOMER INTENT[=P][,…] [zh|en] [email|wechat|web] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
+//	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
 //	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
 //	policy overflow CHANNEL|* WHEN AFTER_S DO [TO]
@@ -388,6 +389,8 @@ func (w *world) policy(key, value string, more ...string) error {
 		v.Document.Conversation.InactiveCloseS = n
 	case "pin":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "pin", Then: usher.Effect{Agent: value}})
+	case "wait_for_dedicated":
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "own", Then: usher.Effect{Dedicated: &usher.Dedicated{WaitS: n}}})
 	case "block":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "no", Then: usher.Effect{Block: &usher.BlockEffect{Reason: value}}})
 	case "reserve":
