@@ -161,7 +161,6 @@ test("a form of the FAQ keeps what was typed over an expired sign-in", async ({ 
   await again.getByRole("button", { name: "Sign in" }).click();
   await expect(again).toBeHidden();
   await expect.poll(async () => (await usher.call<{ data: unknown[] }>("GET", "/v1/faq")).data.length).toBe(1);
-  await page.reload();
   await expect(page.getByRole("row", { name: /Where is my parcel/ })).toBeVisible();
 });
 
