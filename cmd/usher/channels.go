@@ -18,7 +18,7 @@ import (
 // channel holds at once.
 func (n *node) connect() (err error) {
 	n.parts.receiver, err = channel.NewReceiver(channel.ReceiverConfig{
-		Store: n.db, Inbox: inbox{n.parts.desk}, Log: n.log,
+		Store: n.db, Inbox: inbox{n.parts.desk}, Observe: n.metrics.Received, Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("make receiver: %w", err)

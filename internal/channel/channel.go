@@ -90,6 +90,16 @@ type Unknown struct { //nolint:errname // named by what may be done next
 func (e *Unknown) Error() string { return describe("unknown", e.Reason, e.Err) }
 func (e *Unknown) Unwrap() error { return e.Err }
 
+// Early says that a call is about a message that is not known yet, such as a
+// receipt that overtook the answer of the platform: it is tried again until the
+// message is known or the receiver's Park is over.
+type Early struct { //nolint:errname // named by what may be done next
+	Err error
+}
+
+func (e *Early) Error() string { return describe("early", "unknown_message", e.Err) }
+func (e *Early) Unwrap() error { return e.Err }
+
 func describe(what, reason string, err error) string {
 	if err == nil {
 		return what + ": " + reason
@@ -116,8 +126,9 @@ type Inbound struct {
 	New        bool   // begins a conversation, whatever is open: it is another matter
 
 	// Place finds what the message belongs to, once those before it of its sender
-	// are handed on. drop says why it is not for the floor. It is called again
-	// after an error. nil = nothing has to be found.
+	// are handed on. drop says why it is not for the floor, which is a stable code.
+	// It may be called again; after [Early] the message waits. nil = nothing has to
+	// be found.
 	Place func(ctx context.Context, in *Inbound) (drop string, err error)
 	// Refused changes a message whose conversation is not its sender's, so that it
 	// can be offered again; false = it cannot. nil = it cannot.

@@ -1,9 +1,11 @@
 package channel_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -29,22 +31,40 @@ type post struct {
 	sum    int
 
 	takes time.Duration
+	reads func(what string) // takes its time
 	fail  func(in channel.Inbound, attempt int) error
 	tries map[string]int
+	ends  map[string]int // as observed
+	log   bytes.Buffer
 }
 
 func newPost() *post {
-	return &post{done: map[int64]string{}, now: map[string]int{}, tries: map[string]int{}}
+	return &post{done: map[int64]string{}, now: map[string]int{}, tries: map[string]int{}, ends: map[string]int{}}
+}
+
+func (p *post) observe(kind usher.ChannelKind, outcome string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ends[string(kind)+" "+outcome]++
 }
 
 // put adds a call "sender:what".
-func (p *post) put(raws ...string) {
+func (p *post) put(raws ...string) { p.putOn("wx", raws...) }
+
+func (p *post) putOn(ch string, raws ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, raw := range raws {
 		id := int64(len(p.events) + 1)
-		p.events = append(p.events, usher.InboxEvent{ID: id, Channel: "wx", Key: raw, Raw: []byte(raw)})
+		p.events = append(p.events, usher.InboxEvent{ID: id, Channel: ch, Key: raw, ReceivedAt: time.Now(), Raw: []byte(raw)})
 	}
+}
+
+// taken is what was handed on so far.
+func (p *post) taken() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.got)
 }
 
 func (p *post) InboxEvents(_ context.Context, after int64, n int) ([]usher.InboxEvent, error) {
@@ -53,10 +73,17 @@ func (p *post) InboxEvents(_ context.Context, after int64, n int) ([]usher.Inbox
 	var out []usher.InboxEvent
 	for _, e := range p.events {
 		if _, done := p.done[e.ID]; !done && e.ID > after && len(out) < n {
+			e.Raw = nil
 			out = append(out, e)
 		}
 	}
 	return out, nil
+}
+
+func (p *post) InboxEvent(_ context.Context, id int64) (usher.InboxEvent, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.events[id-1], nil
 }
 
 func (p *post) DoneInboxEvent(_ context.Context, id int64, fault string) error {
@@ -69,14 +96,20 @@ func (p *post) DoneInboxEvent(_ context.Context, id int64, fault string) error {
 func (p *post) DropInboxEvents(context.Context, time.Time) error { return nil }
 
 func (p *post) ChannelByID(_ context.Context, id string) (usher.Channel, error) {
+	if id == "mail" {
+		return usher.Channel{ID: id, Kind: usher.KindEmail}, nil
+	}
 	return usher.Channel{ID: id, Kind: usher.KindWeChat}, nil
 }
 
 func (p *post) Read(ch usher.Channel, e usher.InboxEvent) (string, *channel.Inbound, error) {
+	if p.reads != nil {
+		p.reads(string(e.Raw))
+	}
 	sender, what, ok := strings.Cut(string(e.Raw), ":")
 	switch {
 	case !ok:
-		return "", nil, errors.New("it has no sender")
+		return "", nil, fmt.Errorf("it has no sender: %s", e.Raw)
 	case what == "event":
 		return sender, nil, nil
 	}
@@ -98,10 +131,12 @@ func (p *post) Receive(ctx context.Context, in channel.Inbound) error {
 		p.now[who]--
 		p.sum--
 	}()
-	select {
-	case <-time.After(p.takes):
-	case <-ctx.Done():
-		return ctx.Err()
+	if p.takes > 0 {
+		select {
+		case <-time.After(p.takes):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	if p.fail != nil {
 		if err := p.fail(in, n); err != nil {
@@ -117,7 +152,7 @@ func (p *post) Receive(ctx context.Context, in channel.Inbound) error {
 // receiver runs one and returns it, and what ends it.
 func receiver(t *testing.T, p *post, change func(*channel.ReceiverConfig)) (r *channel.Receiver, stop func()) {
 	t.Helper()
-	cfg := channel.ReceiverConfig{Store: p, Inbox: p}
+	cfg := channel.ReceiverConfig{Store: p, Inbox: p, Observe: p.observe, Log: slog.New(slog.NewTextHandler(&p.log, nil))}
 	if change != nil {
 		change(&cfg)
 	}
@@ -126,6 +161,7 @@ func receiver(t *testing.T, p *post, change func(*channel.ReceiverConfig)) (r *c
 		t.Fatal(err)
 	}
 	r.Reads(usher.KindWeChat, p)
+	r.Reads(usher.KindEmail, p)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- r.Run(ctx) }()
@@ -174,7 +210,7 @@ func TestReceiverFaults(t *testing.T) {
 			case in.ExternalID == "a:1" && attempt < 4:
 				return usher.Errorf(usher.Overloaded, "later")
 			case in.ExternalID == "b:1":
-				return usher.Errorf(usher.InvalidArgument, "never")
+				return usher.Errorf(usher.InvalidArgument, "never: bob@example.com")
 			default:
 				return nil
 			}
@@ -189,6 +225,15 @@ func TestReceiverFaults(t *testing.T) {
 		want := map[int64]string{1: "", 2: "", 3: "invalid_argument", 4: "", 5: "not_understood", 6: ""}
 		if diff := cmp.Diff(want, p.done); diff != "" {
 			t.Errorf("ends (-want +got):\n%s", diff)
+		}
+		seen := map[string]int{"wechat received": 3, "wechat invalid_argument": 1, "wechat not_understood": 1, "wechat none": 1}
+		if diff := cmp.Diff(seen, p.ends); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+		// Why is a code: what an error says may be what somebody wrote.
+		log := p.log.String()
+		if strings.Contains(log, "nobody's") || strings.Contains(log, "bob@") || !strings.Contains(log, "code=invalid_argument") {
+			t.Errorf("log:\n%s", log)
 		}
 	})
 }
@@ -292,6 +337,159 @@ func TestReceiverStoreFails(t *testing.T) {
 		}
 		if len(p.done) > 0 {
 			t.Errorf("told to stop, it ended calls that nobody has read: %v", p.done)
+		}
+	})
+}
+
+// A message that fails for ever holds no worker while it waits, and is left when
+// others come through and it alone does not.
+func TestReceiverPoison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.fail = func(in channel.Inbound, _ int) error {
+			if strings.HasSuffix(in.ExternalID, ":poison") {
+				return errors.New("constraint failed")
+			}
+			return nil
+		}
+		for i := range 64 {
+			p.put(fmt.Sprintf("stuck%d:poison", i), fmt.Sprintf("stuck%d:after", i))
+		}
+		p.put("ok:0")
+		_, stop := receiver(t, p, nil)
+		<-time.After(100 * time.Millisecond)
+		if got := p.taken(); !slices.Equal(got, []string{"ok:0"}) {
+			t.Errorf("beside 64 senders whose message fails, handed on: %v", got)
+		}
+		// Nobody else comes through: it may be the store, and nothing is given up.
+		<-time.After(24 * time.Hour)
+		if n := len(p.taken()); n != 1 {
+			t.Errorf("%d handed on after a day in which every message failed", n)
+		}
+		for i := range 30 {
+			p.put(fmt.Sprintf("ok:%d", i+1))
+			<-time.After(time.Minute)
+		}
+		stop()
+		after := 0
+		for _, id := range p.got {
+			if strings.HasSuffix(id, ":after") {
+				after++
+			}
+		}
+		if after != 64 || p.ends["wechat internal"] != 64 || !strings.Contains(p.log.String(), "level=ERROR") {
+			t.Errorf("%d of 64 senders go on, ends %v", after, p.ends)
+		}
+	})
+}
+
+// However much one sender has sent, and however long it takes, another's message
+// is next.
+func TestReceiverOneSendersFlood(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]error{"slowly": nil, "not at all": usher.Errorf(usher.Unavailable, "no")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPost()
+				p.takes = 20 * time.Millisecond
+				p.fail = func(in channel.Inbound, _ int) error {
+					if in.From.Value == "flood" {
+						return fail
+					}
+					return nil
+				}
+				for i := range 5000 {
+					p.put(fmt.Sprintf("flood:%d", i))
+				}
+				p.put("ok:1")
+				_, stop := receiver(t, p, nil)
+				<-time.After(time.Second)
+				if !slices.Contains(p.taken(), "ok:1") {
+					t.Error("another sender's message waits behind 5,000")
+				}
+				<-time.After(2 * time.Minute)
+				stop()
+				if n := len(p.got); fail == nil && n != 5001 {
+					t.Errorf("%d of 5,001 handed on", n)
+				}
+			})
+		})
+	}
+}
+
+// A worker serves senders in turn, not one until he has nothing left.
+func TestReceiverTakesTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.takes = time.Second
+		p.put("a:1", "a:2", "a:3", "b:1")
+		_, stop := receiver(t, p, func(c *channel.ReceiverConfig) { c.Workers, c.InMemory = 1, 1 })
+		<-time.After(4100 * time.Millisecond)
+		stop()
+		if diff := cmp.Diff([]string{"a:1", "b:1", "a:2", "a:3"}, p.got); diff != "" {
+			t.Errorf("handed on (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A mail that takes long to read holds up its own mailbox and no other channel.
+func TestReceiverReadsBesideEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.reads = func(what string) {
+			if strings.HasPrefix(what, "bomb") {
+				<-time.After(10 * time.Second)
+			}
+		}
+		p.putOn("mail", "bomb:1", "ann:1")
+		p.put("ada:1")
+		_, stop := receiver(t, p, nil)
+		<-time.After(100 * time.Millisecond)
+		if got := p.taken(); !slices.Equal(got, []string{"ada:1"}) {
+			t.Errorf("while a mail is read, handed on: %v", got)
+		}
+		<-time.After(11 * time.Second)
+		stop()
+		slices.Sort(p.got)
+		if diff := cmp.Diff([]string{"ada:1", "ann:1", "bomb:1"}, p.got); diff != "" {
+			t.Errorf("handed on (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Nasty case 11: a receipt that is here before its message waits for it ten
+// minutes, holds nobody up, and is kept as an orphan then.
+func TestReceiverParksReceipts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		began := time.Now()
+		p.fail = func(in channel.Inbound, _ int) error {
+			switch {
+			case in.ExternalID == "receipt:soon" && time.Since(began) < 3*time.Minute, in.ExternalID == "receipt2:never":
+				return &channel.Early{}
+			default:
+				return nil
+			}
+		}
+		p.put("receipt:soon", "receipt2:never", "ada:1")
+		_, stop := receiver(t, p, nil)
+		<-time.After(time.Second)
+		if got := p.taken(); !slices.Equal(got, []string{"ada:1"}) {
+			t.Errorf("at once: %v", got)
+		}
+		<-time.After(9 * time.Minute)
+		if got := p.taken(); !slices.Equal(got, []string{"ada:1", "receipt:soon"}) {
+			t.Errorf("after nine minutes: %v", got)
+		}
+		<-time.After(2 * time.Minute)
+		stop()
+		if diff := cmp.Diff(map[int64]string{1: "", 2: "orphan", 3: ""}, p.done); diff != "" {
+			t.Errorf("ends (-want +got):\n%s", diff)
 		}
 	})
 }

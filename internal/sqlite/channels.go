@@ -256,33 +256,34 @@ func (db *DB) PutInboxEvent(ctx context.Context, channel, key string, raw []byte
 	return fresh, err
 }
 
-// inboxBytes bounds what one look at the inbox brings: mails are large.
-const inboxBytes = 64 << 20
-
 // InboxEvents returns at most n events after the one with id after that are not
-// done, in the order of acceptance; fewer when they are large.
+// done, in the order of acceptance, without what they say: mails are large.
 func (db *DB) InboxEvents(ctx context.Context, after int64, n int) ([]usher.InboxEvent, error) {
 	events := []usher.InboxEvent{}
-	size := 0
-	full := errors.New("enough") // ends the look
-	err := db.each(ctx, `SELECT id, channel, key, received_at, raw FROM inbox_events WHERE done_at = 0 AND id > ? ORDER BY id LIMIT ?`,
+	err := db.each(ctx, `SELECT id, channel, key, received_at FROM inbox_events WHERE done_at = 0 AND id > ? ORDER BY id LIMIT ?`,
 		[]any{after, n}, func(scan func(...any) error) error {
 			var e usher.InboxEvent
 			var at int64
-			if err := scan(&e.ID, &e.Channel, &e.Key, &at, &e.Raw); err != nil {
+			if err := scan(&e.ID, &e.Channel, &e.Key, &at); err != nil {
 				return err
 			}
 			e.ReceivedAt = timeOf(at)
 			events = append(events, e)
-			if size += len(e.Raw); size >= inboxBytes {
-				return full
-			}
 			return nil
 		})
-	if errors.Is(err, full) {
-		err = nil
-	}
 	return events, wrap("read inbox events", err)
+}
+
+// InboxEvent returns an event as it was stored.
+func (db *DB) InboxEvent(ctx context.Context, id int64) (usher.InboxEvent, error) {
+	e := usher.InboxEvent{ID: id}
+	at := int64(0)
+	err := db.row(ctx, `SELECT channel, key, received_at, raw FROM inbox_events WHERE id = ?`, []any{id}, &e.Channel, &e.Key, &at, &e.Raw)
+	if err == nil && e.Channel == "" {
+		return e, usher.Errorf(usher.NotFound, "there is no call %d", id)
+	}
+	e.ReceivedAt = timeOf(at)
+	return e, wrap("read inbox event", err)
 }
 
 // DoneInboxEvent says that an event was handed on, or, with a fault, why it never

@@ -22,6 +22,7 @@ type Channels interface {
 	Thread(ctx context.Context, conversationID, channel string) ([]string, error)
 	PutInboxEvent(ctx context.Context, channel, key string, raw []byte) (bool, error)
 	InboxEvents(ctx context.Context, after int64, n int) ([]usher.InboxEvent, error)
+	InboxEvent(ctx context.Context, id int64) (usher.InboxEvent, error)
 	DoneInboxEvent(ctx context.Context, id int64, fault string) error
 	DropInboxEvents(ctx context.Context, before time.Time) error
 	ChannelSecrets(ctx context.Context, id string) (map[string]string, error)
@@ -276,9 +277,18 @@ func testInboxEvents(t *testing.T, _ *store, c Channels) {
 			if e.ReceivedAt.IsZero() || e.Channel == "" || e.Key == "" {
 				t.Errorf("incomplete: %+v", e)
 			}
-			raws, last = append(raws, string(e.Raw)), e.ID
+			if len(e.Raw) > 0 {
+				t.Errorf("a look brings what the calls say: %q", e.Raw)
+			}
+			one := must[usher.InboxEvent](t)(c.InboxEvent(ctx, e.ID))
+			raws, last = append(raws, string(one.Raw)), e.ID
+			one.Raw = nil
+			diff(t, "one by one", one, e)
 		}
 		return raws, last
+	}
+	if _, err := c.InboxEvent(ctx, 99); usher.CodeOf(err) != usher.NotFound {
+		t.Errorf("one that is not here: %v", err)
 	}
 	raws, second := read(0, 2)
 	diff(t, "the first two", raws, []string{"one", "two"})

@@ -28,7 +28,6 @@ func RunEmail(t *testing.T, open func(t *testing.T) Email) {
 		{"mailboxes", testMailboxes},
 		{"threads by subject", testMailThread},
 		{"answers are counted", testMailAnswers},
-		{"large mails come a few at a time", testLargeMails},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -137,28 +136,4 @@ func testMailAnswers(t *testing.T, s *store, e Email) {
 	counts("in the other thread", alice, Start, "conv_2", 3, 1)
 	counts("to somebody else", bob, Start, "conv_3", 1, 1)
 	counts("since now", alice, s.now.Add(time.Second), "conv_1", 0, 2)
-}
-
-func testLargeMails(t *testing.T, _ *store, e Email) {
-	ctx := t.Context()
-	raw := make([]byte, 20<<20)
-	for _, key := range []string{"1", "2", "3", "4", "5"} {
-		must[bool](t)(e.PutInboxEvent(ctx, "mail", key, raw))
-	}
-	after, keys := int64(0), ""
-	for looks := 0; ; looks++ {
-		events := must[[]usher.InboxEvent](t)(e.InboxEvents(ctx, after, 10))
-		if len(events) == 0 {
-			if looks < 2 {
-				t.Errorf("100 MB came in %d looks", looks)
-			}
-			break
-		}
-		for _, ev := range events {
-			keys, after = keys+ev.Key, ev.ID
-		}
-	}
-	if keys != "12345" {
-		t.Errorf("came: %s", keys)
-	}
 }

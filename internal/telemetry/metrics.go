@@ -25,6 +25,7 @@ type Metrics struct {
 	understandings *prometheus.CounterVec
 	confidence     *prometheus.HistogramVec
 	sent           *prometheus.CounterVec
+	received       *prometheus.CounterVec
 	mails          *prometheus.CounterVec
 }
 
@@ -52,6 +53,7 @@ func NewMetrics(version string) *Metrics {
 	m.decisions = counter("usher_decisions_total", "Routing decisions.", "trigger", "outcome", "degraded")
 	m.understandings = counter("usher_understandings_total", "Messages understood, by outcome.", "outcome", "degraded")
 	m.sent = counter("usher_sends_total", "Attempts to carry a message to a platform.", "kind", "outcome")
+	m.received = counter("usher_calls_total", "Calls of platforms and mails, by what became of them.", "kind", "outcome")
 	m.mails = counter("usher_mails_total", "Mails and connections to mailboxes, by what became of them.", "outcome")
 	m.confidence = histogram("usher_intent_confidence", "Probability of the most probable intent.",
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99}, "intent")
@@ -113,6 +115,12 @@ func (m *Metrics) Committed(cs []usher.Change) {
 // Sent observes an attempt to carry a message: accepted, failed, unknown or postponed.
 func (m *Metrics) Sent(kind usher.ChannelKind, outcome string) {
 	m.sent.WithLabelValues(string(kind), outcome).Inc()
+}
+
+// Received observes the end of a platform's call: received, none (it held no
+// message), or a code that says why it is not for the floor.
+func (m *Metrics) Received(kind usher.ChannelKind, outcome string) {
+	m.received.WithLabelValues(string(kind), outcome).Inc()
 }
 
 // Mail observes a mail (stored, repeated, skipped; then person, automatic, bounce
