@@ -2,10 +2,12 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -62,14 +64,15 @@ type SenderConfig struct {
 	Adapters map[usher.ChannelKind]Adapter
 	// URL makes the link of an invitation; nil = invitations go without one.
 	URL func(inv usher.Invitation, conversationID string) string
-	// Observe is told of every attempt: accepted, failed, unknown or postponed.
-	Observe func(kind usher.ChannelKind, outcome string)
+	// Observe is told of every attempt: accepted, failed, unknown or postponed, and
+	// unless it was accepted, why: a code.
+	Observe func(kind usher.ChannelKind, outcome, reason string)
 	Now     func() time.Time // defaults to time.Now
 	Log     *slog.Logger     // defaults to none; never gets user text
 	Chance  func() float64   // 0 <= x < 1; spreads waits; defaults to math/rand/v2
 
-	Workers    int           // attempts at once; defaults to 16
-	PerChannel int           // attempts at once on one channel, about; defaults to 4
+	Workers    int           // attempts at once; a channel with none under way may always begin one; defaults to 16
+	PerChannel int           // attempts at once on one channel; defaults to 4
 	Timeout    time.Duration // of one attempt; defaults to 20 s
 	GiveUp     time.Duration // age at which a message that still waits has failed; defaults to 24 h
 	Grace      time.Duration // how long attempts may outlive the end of Run; defaults to 5 s
@@ -91,7 +94,7 @@ func (c SenderConfig) WithDefaults() SenderConfig {
 		c.Chance = rand.Float64
 	}
 	if c.Observe == nil {
-		c.Observe = func(usher.ChannelKind, string) {}
+		c.Observe = func(usher.ChannelKind, string, string) {}
 	}
 	if c.URL == nil {
 		c.URL = func(usher.Invitation, string) string { return "" }
@@ -200,11 +203,8 @@ const look = 30 * time.Second
 func (s *Sender) launch(ctx, work context.Context, flying *sync.WaitGroup) time.Duration {
 	for {
 		now := s.cfg.Now()
-		room, except, again := s.room(now)
-		if room == 0 {
-			return look // an attempt that ends wakes
-		}
-		claimed, err := s.cfg.Store.ClaimOutbox(ctx, now, min(room, s.cfg.PerChannel), except)
+		n, except, again := s.room(now)
+		claimed, err := s.cfg.Store.ClaimOutbox(ctx, now, n, except)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.cfg.Log.ErrorContext(ctx, "outbox not read", slog.Any("error", err))
@@ -233,24 +233,36 @@ func (s *Sender) launch(ctx, work context.Context, flying *sync.WaitGroup) time.
 	}
 }
 
-// room tells how many attempts may begin, on which channels none may, and when
-// the first of those has rested.
+// room tells how many attempts may begin, whichever channels they are of, on which
+// channels none may, and when the first of those has rested. When all workers are
+// taken, a channel that has none may still begin one: platforms that hang do not
+// hold up those that answer.
 func (s *Sender) room(now time.Time) (n int, except []string, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	full := s.flying >= s.cfg.Workers
+	n = 1
+	if !full {
+		n = min(s.cfg.PerChannel, s.cfg.Workers-s.flying)
+	}
 	for id, a := range s.channels {
+		half := a.breaker.State() == gobreaker.StateHalfOpen // one attempt finds out
 		switch {
 		case a.resting.After(now):
 			if again.IsZero() || a.resting.Before(again) {
 				again = a.resting
 			}
 			except = append(except, id)
-		case a.flying >= s.cfg.PerChannel, a.flying > 0 && a.breaker.State() == gobreaker.StateHalfOpen:
+		case a.flying >= s.cfg.PerChannel, a.flying > 0 && (full || half):
 			except = append(except, id)
+		case half:
+			n = 1
+		default:
+			n = min(n, s.cfg.PerChannel-a.flying)
 		}
 	}
 	slices.Sort(except)
-	return s.cfg.Workers - s.flying, except, again
+	return n, except, again
 }
 
 func (s *Sender) begin(channel string) *account {
@@ -325,7 +337,7 @@ func (s *Sender) attempt(ctx context.Context, o usher.Outbound, a *account) {
 		return
 	case reason != "":
 		s.tell(ctx, o, Receipt{Parts: o.Parts}, "failed", reason)
-		s.cfg.Observe(d.Channel.Kind, "failed")
+		s.cfg.Observe(d.Channel.Kind, "failed", reason)
 		return
 	}
 	r, err := a.breaker.Execute(func() (Receipt, error) {
@@ -334,49 +346,76 @@ func (s *Sender) attempt(ctx context.Context, o usher.Outbound, a *account) {
 		return adapter.Send(within, d)
 	})
 	r.Parts = max(r.Parts, o.Parts)
-	s.cfg.Observe(d.Channel.Kind, s.settle(ctx, o, a, adapter, r, err))
+	outcome, reason := s.settle(ctx, o, a, adapter, r, err)
+	s.cfg.Observe(d.Channel.Kind, outcome, reason)
 }
 
-// settle does what the end of an attempt asks for, and names it.
-func (s *Sender) settle(ctx context.Context, o usher.Outbound, a *account, adapter Adapter, r Receipt, err error) string {
+// settle does what the end of an attempt asks for, and names it and why. An error
+// may hold an address or what somebody wrote: it is not logged, its code is.
+func (s *Sender) settle(ctx context.Context, o usher.Outbound, a *account, adapter Adapter, r Receipt, err error) (outcome, reason string) {
 	if err == nil {
 		r.Parts = max(r.Parts, 1)
 		s.tell(ctx, o, r, "accepted", "")
-		return "accepted"
+		return "accepted", ""
 	}
 	o.Parts = r.Parts
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		s.postpone(ctx, o, s.wait(1), "channel_down", true)
-		return "postponed"
+		return "postponed", "channel_down"
 	}
-	log := s.cfg.Log.With(slog.String("message_id", o.ID), slog.String("channel", o.Channel), slog.Int("attempt", o.Attempt))
-	log.WarnContext(ctx, "message not sent", slog.Any("error", err))
-	if e, ok := errors.AsType[*Retry](err); ok {
-		wait := max(e.After, s.wait(o.Attempt))
-		if e.Account {
+	var (
+		retry     *Retry
+		blocked   *Blocked
+		permanent *Permanent
+		unknown   *Unknown
+	)
+	wait, again := s.wait(o.Attempt), false
+	switch {
+	case errors.As(err, &retry):
+		outcome, reason = "postponed", retry.Reason
+		wait, again = max(retry.After, wait), retry.Account
+		if again {
 			s.rest(a, s.cfg.Now().Add(wait))
 		}
-		s.postpone(ctx, o, wait, e.Reason, e.Account)
-		return "postponed"
+	case errors.As(err, &blocked):
+		outcome, reason = "failed", blocked.Reason
+	case errors.As(err, &permanent):
+		outcome, reason = "failed", permanent.Reason
+	default:
+		outcome, reason = "unknown", "no_answer"
+		if errors.As(err, &unknown) && unknown.Reason != "" {
+			reason = unknown.Reason
+		}
+		if adapter.Idempotent() {
+			outcome = "postponed"
+		}
 	}
-	if e, ok := errors.AsType[*Blocked](err); ok {
-		s.tell(ctx, o, r, "failed", e.Reason)
-		return "failed"
+	attrs := []slog.Attr{
+		slog.String("message_id", o.ID), slog.String("channel", o.Channel), slog.Int("attempt", o.Attempt),
+		slog.String("outcome", outcome), slog.String("reason", reason),
 	}
-	if e, ok := errors.AsType[*Permanent](err); ok {
-		s.tell(ctx, o, r, "failed", e.Reason)
-		return "failed"
+	if c := cause(err); c != "" {
+		attrs = append(attrs, slog.String("cause", c))
 	}
-	if adapter.Idempotent() {
-		s.postpone(ctx, o, s.wait(o.Attempt), "no_answer", false)
-		return "postponed"
+	s.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "message not sent", attrs...)
+	if outcome == "postponed" {
+		s.postpone(ctx, o, wait, reason, again)
+		return outcome, reason
 	}
-	reason := "no_answer"
-	if e, ok := errors.AsType[*Unknown](err); ok && e.Reason != "" {
-		reason = e.Reason
+	s.tell(ctx, o, r, outcome, reason)
+	return outcome, reason
+}
+
+// cause is what the system says of a connection that failed: it names hosts and
+// certificates, never people.
+func cause(err error) string {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Error()
 	}
-	s.tell(ctx, o, r, "unknown", reason)
-	return "unknown"
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return e.Error()
+	}
+	return ""
 }
 
 // wait is how long the attempt after the n-th waits: any time up to a bound that

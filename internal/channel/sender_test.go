@@ -1,9 +1,12 @@
 package channel_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -521,6 +524,101 @@ func TestSenderHangingPlatformLeavesRoom(t *testing.T) {
 			t.Errorf("%d attempts at once on one channel", wx.most)
 		}
 	})
+}
+
+// Nasty case 29: however many accounts hang, another channel sends at once, and
+// again and again. No channel gets more than its share.
+func TestSenderManyAccountsHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		for i := range 6 {
+			id := fmt.Sprintf("dead%d", i)
+			d.channels[id] = usher.Channel{ID: id, Kind: usher.KindWeChat}
+			for j := range 100 {
+				d.say(fmt.Sprintf("h%d-%d", i, j), id, usher.ByAgent)
+			}
+		}
+		var mu sync.Mutex
+		now, most := map[string]int{}, 0
+		wx := &platform{send: func(ctx context.Context, dl channel.Delivery) (channel.Receipt, error) {
+			mu.Lock()
+			now[dl.Channel.ID]++
+			most = max(most, now[dl.Channel.ID])
+			mu.Unlock()
+			defer func() { mu.Lock(); defer mu.Unlock(); now[dl.Channel.ID]-- }()
+			if dl.Channel.ID == "wx2" {
+				return channel.Receipt{}, nil
+			}
+			return hang(ctx, dl)
+		}}
+		s, err := channel.NewSender(channel.SenderConfig{Store: d, Door: d, Adapters: wechatAndMail(wx, &platform{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		for i := range 60 {
+			mail, other := d.say(fmt.Sprintf("m%d", i), "mail", usher.ByAgent), d.say(fmt.Sprintf("w%d", i), "wx2", usher.ByAgent)
+			s.Wake()
+			<-time.After(time.Second)
+			if is := d.states(); is[mail] != "accepted" || is[other] != "accepted" {
+				t.Errorf("the %d. mail is %s, the message of an account that answers %s", i, is[mail], is[other])
+			}
+			<-time.After(6 * time.Second)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if most > 4 {
+			t.Errorf("%d attempts at once on one channel", most)
+		}
+	})
+}
+
+// What an error says may hold an address or what somebody wrote: the log gets the
+// code, and of a broken connection what the system says.
+func TestSenderLogsCodes(t *testing.T) {
+	t.Parallel()
+	rude := errors.New("affected recipient(s): <alice@example.com>")
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	for _, c := range []struct {
+		name   string
+		err    error
+		want   string
+		reason string
+	}{
+		{"no answer", rude, "outcome=unknown reason=no_answer", "no_answer"},
+		{"no answer, with a reason", &channel.Unknown{Reason: "odd_answer", Err: rude}, "outcome=unknown reason=odd_answer", "odd_answer"},
+		{"blocked", &channel.Blocked{Reason: "blocked_window", Err: rude}, "outcome=failed reason=blocked_window", "blocked_window"},
+		{"refused", &channel.Permanent{Reason: "smtp_550", Err: rude}, "outcome=failed reason=smtp_550", "smtp_550"},
+		{"later", &channel.Retry{Reason: "token_refused", Err: rude}, "outcome=postponed reason=token_refused", "token_refused"},
+		{"no connection", &channel.Retry{Reason: "unreachable", Err: refused}, `reason=unreachable cause="dial tcp: connection refused"`, "unreachable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk()
+				d.say("a", "wx", usher.ByAgent)
+				var log bytes.Buffer
+				var seen []string
+				wx := &platform{send: func(context.Context, channel.Delivery) (channel.Receipt, error) { return channel.Receipt{}, c.err }}
+				stop := run(t, d, wechatAndMail(wx, &platform{}), func(cfg *channel.SenderConfig) {
+					cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+					cfg.Observe = func(kind usher.ChannelKind, outcome, reason string) { seen = append(seen, reason) }
+				})
+				stop()
+				if got := log.String(); !strings.Contains(got, c.want) || strings.Contains(got, "alice") {
+					t.Errorf("log:\n%s\nwant %s, and no address", got, c.want)
+				}
+				if !slices.Equal(seen, []string{c.reason}) {
+					t.Errorf("observed %v, want %s", seen, c.reason)
+				}
+			})
+		})
+	}
 }
 
 func TestSenderPeopleFirst(t *testing.T) {

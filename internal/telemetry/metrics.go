@@ -25,6 +25,7 @@ type Metrics struct {
 	understandings *prometheus.CounterVec
 	confidence     *prometheus.HistogramVec
 	sent           *prometheus.CounterVec
+	faults         *prometheus.CounterVec
 	received       *prometheus.CounterVec
 	mails          *prometheus.CounterVec
 }
@@ -53,6 +54,7 @@ func NewMetrics(version string) *Metrics {
 	m.decisions = counter("usher_decisions_total", "Routing decisions.", "trigger", "outcome", "degraded")
 	m.understandings = counter("usher_understandings_total", "Messages understood, by outcome.", "outcome", "degraded")
 	m.sent = counter("usher_sends_total", "Attempts to carry a message to a platform.", "kind", "outcome")
+	m.faults = counter("usher_send_faults_total", "Attempts that a platform did not take, by reason.", "kind", "reason")
 	m.received = counter("usher_calls_total", "Calls of platforms and mails, by what became of them.", "kind", "outcome")
 	m.mails = counter("usher_mails_total", "Mails and connections to mailboxes, by what became of them.", "outcome")
 	m.confidence = histogram("usher_intent_confidence", "Probability of the most probable intent.",
@@ -112,9 +114,13 @@ func (m *Metrics) Committed(cs []usher.Change) {
 	}
 }
 
-// Sent observes an attempt to carry a message: accepted, failed, unknown or postponed.
-func (m *Metrics) Sent(kind usher.ChannelKind, outcome string) {
+// Sent observes an attempt to carry a message: accepted, failed, unknown or
+// postponed, and unless it was accepted, why: a code.
+func (m *Metrics) Sent(kind usher.ChannelKind, outcome, reason string) {
 	m.sent.WithLabelValues(string(kind), outcome).Inc()
+	if reason != "" {
+		m.faults.WithLabelValues(string(kind), reason).Inc()
+	}
 }
 
 // Received observes the end of a platform's call: received, none (it held no

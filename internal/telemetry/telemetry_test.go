@@ -45,6 +45,9 @@ func TestMetrics(t *testing.T) {
 	m.Commit(3, time.Millisecond, nil)
 	m.Commit(1, time.Millisecond, errors.New("disk full"))
 	m.TakenOver()
+	m.Sent(usher.KindWeChat, "accepted", "")
+	m.Sent(usher.KindWeChat, "postponed", "token_refused")
+	m.Received(usher.KindEmail, "not_understood")
 	m.Committed([]usher.Change{{
 		Events:    []usher.Event{{Type: usher.EventOfferCreated}},
 		Decisions: []usher.Decision{{Trigger: "message", Outcome: "offered"}},
@@ -76,6 +79,9 @@ func TestMetrics(t *testing.T) {
 		`usher_decisions_total{degraded="false",outcome="offered",trigger="message"} 1`,
 		`usher_mailbox_depth{mailbox="arrivals"} 5`,
 		`usher_mailbox_depth{mailbox="actions"} 6`,
+		`usher_sends_total{kind="wechat",outcome="accepted"} 1`,
+		`usher_send_faults_total{kind="wechat",reason="token_refused"} 1`,
+		`usher_calls_total{kind="email",outcome="not_understood"} 1`,
 		`usher_step 7`,
 		`usher_queue_oldest_seconds{queue="general"} 40`,
 		`usher_agents{presence="online"} 1`,
