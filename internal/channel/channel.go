@@ -38,6 +38,8 @@ type Delivery struct {
 	URL          string    // of Message.Invitation
 	LastInbound  time.Time // when To last wrote on this channel; zero = never
 	Sent         int       // platform messages taken since then, those that may have been taken among them
+	LastClick    time.Time // when To last said something by a click; zero = never
+	SentSince    int       // platform messages taken since that
 	Thread       []string  // ids that the platform gave the conversation's messages on this channel, oldest first
 	Attempt      int       // from 1
 	Parts        int       // of this message, taken by the platform in earlier attempts

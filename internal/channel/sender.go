@@ -45,8 +45,7 @@ type Channels interface {
 // Contacts tells what went to and fro between a customer and a channel.
 type Contacts interface {
 	LastInbound(ctx context.Context, conversationID, channel string) (usher.Message, bool, error)
-	// Contact is when the identity last wrote, and how many platform messages it was sent since.
-	Contact(ctx context.Context, channel string, id usher.Identity) (last time.Time, sent int, err error)
+	Contact(ctx context.Context, channel string, id usher.Identity) (usher.Contact, error)
 	Thread(ctx context.Context, conversationID, channel string) ([]string, error)
 }
 
@@ -516,9 +515,11 @@ func (s *Sender) delivery(ctx context.Context, o *usher.Outbound) (d Delivery, a
 			return d, nil, "no_address", nil
 		}
 	}
-	if d.LastInbound, d.Sent, err = store.Contact(ctx, o.Channel, d.To); err != nil {
+	met, err := store.Contact(ctx, o.Channel, d.To)
+	if err != nil {
 		return d, nil, "", err
 	}
+	d.LastInbound, d.Sent, d.LastClick, d.SentSince = met.Wrote, met.Sent, met.Clicked, met.SentSince
 	if d.Thread, err = store.Thread(ctx, o.ConversationID, o.Channel); err != nil {
 		return d, nil, "", err
 	}

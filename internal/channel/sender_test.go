@@ -157,8 +157,8 @@ func (d *desk) LastInbound(_ context.Context, conversation, _ string) (usher.Mes
 	return usher.Message{From: &usher.Identity{Kind: "openid", Value: "o-" + conversation}}, true, nil
 }
 
-func (d *desk) Contact(context.Context, string, usher.Identity) (time.Time, int, error) {
-	return time.Time{}, 0, nil
+func (d *desk) Contact(context.Context, string, usher.Identity) (usher.Contact, error) {
+	return usher.Contact{}, nil
 }
 
 func (d *desk) Thread(context.Context, string, string) ([]string, error) { return nil, nil }

@@ -215,17 +215,32 @@ func (db *DB) LastInbound(ctx context.Context, conversationID, channel string) (
 		ORDER BY sequence DESC LIMIT 1`, conversationID, channel)
 }
 
-// Contact returns when an identity last wrote on the channel, in whichever
-// conversation (zero = never), and how many platform messages it was sent since.
-func (db *DB) Contact(ctx context.Context, channel string, id usher.Identity) (last time.Time, sent int, err error) {
-	var at int64
-	err = db.row(ctx, `SELECT received_at FROM messages WHERE channel = ? AND sender = ? AND sender <> '' ORDER BY received_at DESC LIMIT 1`,
-		[]any{channel, id.Key()}, &at)
-	if err == nil {
+// Contact returns when an identity last wrote and last clicked on the channel, in
+// whichever conversation, and how many platform messages it was sent since each.
+func (db *DB) Contact(ctx context.Context, channel string, id usher.Identity) (c usher.Contact, err error) {
+	for _, of := range []struct {
+		click bool
+		at    *time.Time
+		sent  *int
+	}{{false, &c.Wrote, &c.Sent}, {true, &c.Clicked, &c.SentSince}} {
+		var at int64
+		err := db.row(ctx, `SELECT received_at FROM messages WHERE channel = ? AND sender = ? AND sender <> ''
+			AND (json_extract(doc, '$.attributes.`+usher.AttributeClick+`') IS TRUE) = ? ORDER BY received_at DESC LIMIT 1`,
+			[]any{channel, id.Key(), of.click}, &at)
+		if err != nil {
+			return usher.Contact{}, wrap("read contact", err)
+		}
+		if at == 0 {
+			continue
+		}
+		*of.at = timeOf(at)
 		err = db.row(ctx, `SELECT coalesce(sum(parts), 0) FROM outbox WHERE channel = ? AND recipient = ? AND sent_at > 0 AND sent_at >= ?`,
-			[]any{channel, id.Key(), at}, &sent)
+			[]any{channel, id.Key(), at}, of.sent)
+		if err != nil {
+			return usher.Contact{}, wrap("read contact", err)
+		}
 	}
-	return timeOf(at), sent, wrap("read contact", err)
+	return c, nil
 }
 
 // Thread returns the ids that the platform gave the conversation's messages on

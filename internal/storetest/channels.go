@@ -18,7 +18,7 @@ type Channels interface {
 	SendingOutbox(ctx context.Context) ([]usher.Outbound, error)
 	OutboxCounts(ctx context.Context) (map[string]int, error)
 	LastInbound(ctx context.Context, conversationID, channel string) (usher.Message, bool, error)
-	Contact(ctx context.Context, channel string, id usher.Identity) (time.Time, int, error)
+	Contact(ctx context.Context, channel string, id usher.Identity) (usher.Contact, error)
 	Thread(ctx context.Context, conversationID, channel string) ([]string, error)
 	PutInboxEvent(ctx context.Context, channel, key string, raw []byte) (bool, error)
 	InboxEvents(ctx context.Context, after int64, n int) ([]usher.InboxEvent, error)
@@ -217,11 +217,8 @@ func testContact(t *testing.T, s *store, c Channels) {
 	ada := usher.Identity{Kind: "openid", Value: "oAda", Verified: true, Channel: "wx"}
 	contact := func() (time.Time, int) {
 		t.Helper()
-		at, n, err := c.Contact(ctx, "wx", ada)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return at, n
+		met := must[usher.Contact](t)(c.Contact(ctx, "wx", ada))
+		return met.Wrote, met.Sent
 	}
 	if at, n := contact(); !at.IsZero() || n != 0 {
 		t.Errorf("of a stranger: %s, %d", at, n)
@@ -252,6 +249,18 @@ func testContact(t *testing.T, s *store, c Channels) {
 			t.Errorf("after %+v: %s, %d; want %s, %d", step.r, at, n, first, step.want)
 		}
 	}
+	// A click counts for itself: what he wrote, and was sent since, stays as it was.
+	s.commit(t, func(ch *usher.Change) {
+		m := message("tap", "conv_1", int(ch.Step), ch.Now)
+		m.Channel, m.From, m.ExternalID, m.Attributes = "wx", &ada, "x-tap", map[string]any{usher.AttributeClick: true}
+		ch.Messages = []usher.Message{m}
+	})
+	tapped := s.now
+	s.outgoing(t, "conv_1", "wx", usher.ByAgent, "m5")
+	diff(t, "claimed", outboundIDs(must[[]usher.Outbound](t)(c.ClaimOutbox(ctx, s.now, 1, nil))), []string{"m5"})
+	s.receipt(t, usher.Receipt{MessageID: "m5", State: "accepted"})
+	diff(t, "after a click and an answer", must[usher.Contact](t)(c.Contact(ctx, "wx", ada)),
+		usher.Contact{Wrote: first, Sent: 5, Clicked: tapped, SentSince: 1})
 	// He writes again, in another conversation: the count begins anew.
 	s.incoming(t, "in3", "conv_2", "wx", ada)
 	if at, n := contact(); !at.Equal(s.now) || n != 0 {

@@ -2,7 +2,6 @@ package wechat
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -21,7 +20,7 @@ const success = "success"
 // already; it is read and handed on later.
 //
 // Errors: Unauthenticated for a signature that does not hold, PermissionDenied
-// for what is not in security mode, InvalidArgument for what cannot be read,
+// for what is not in security mode, InvalidArgument for an envelope that cannot be read,
 // NotFound for a channel that is not connected; the store's own, so that the
 // platform tries again.
 func (a *Adapter) Callback(ctx context.Context, ch usher.Channel, secrets map[string]string, method string, query url.Values, body []byte) (mediaType string, answer []byte, err error) {
@@ -43,14 +42,11 @@ func (a *Adapter) Callback(ctx context.Context, ch usher.Channel, secrets map[st
 	if err != nil {
 		return "", nil, err
 	}
-	f, err := parse(raw)
-	if err == nil {
-		err = complete(f)
-	}
+	// What cannot be read is kept, too: the platform itself said it, and would say
+	// the same again. Who reads it later says so.
+	f, err := message(raw)
 	if err != nil {
-		// The platform itself said it: it would say the same again.
-		a.cfg.Log.WarnContext(ctx, "call not understood", slog.String("channel", ch.ID), slog.Any("error", err))
-		return "", nil, usher.Errorf(usher.InvalidArgument, "the message cannot be read")
+		f = nil
 	}
 	fresh, err := a.cfg.Store.PutInboxEvent(ctx, ch.ID, key(ch.Settings[settingAppID], f, raw), raw)
 	if err != nil {

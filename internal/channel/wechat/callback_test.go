@@ -184,7 +184,6 @@ func TestCallbackRefuses(t *testing.T) {
 	}
 	otherAccount, otherKey := by(key43, "wxffffffffffffffff"), by(strings.ToUpper(key43), appID)
 	otherBody := seal(t, text("oEve", "2", "another")).Body
-	noMessage, ofNobody := seal(t, []byte("hello")), seal(t, wechattest.XML("MsgType", "text", "CreateTime", "1", "MsgId", "1"))
 	for _, c := range []struct {
 		name string
 		call func(good wechattest.Call) wechattest.Call
@@ -222,8 +221,6 @@ func TestCallbackRefuses(t *testing.T) {
 		{"sealed for another account", func(wechattest.Call) wechattest.Call { return otherAccount }, usher.Unauthenticated},
 		{"sealed with another key", func(wechattest.Call) wechattest.Call { return otherKey }, usher.Unauthenticated},
 		{"an empty body", func(c wechattest.Call) wechattest.Call { c.Body = nil; return c }, usher.InvalidArgument},
-		{"no message within", func(wechattest.Call) wechattest.Call { return noMessage }, usher.InvalidArgument},
-		{"a message of nobody", func(wechattest.Call) wechattest.Call { return ofNobody }, usher.InvalidArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -239,6 +236,52 @@ func TestCallbackRefuses(t *testing.T) {
 				t.Errorf("the error shows the message: %v", err)
 			}
 		})
+	}
+}
+
+// What XML forbids, and people's keyboards send all the same, is left out.
+func TestCallbackControlCharacters(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"backspace": "hi\x08 there", "escape": "hi\x1b there", "no character": "hi\uFFFE there", "NUL": "hi\x00 there", "not UTF-8": "hi\xff there",
+	} {
+		w := newWall()
+		raw := []byte("<xml><FromUserName>oAda</FromUserName><CreateTime>1772442000</CreateTime><MsgType>text</MsgType><Content><![CDATA[" + content + "]]></Content><MsgId>99</MsgId></xml>")
+		if got, err := w.call(t, seal(t, raw)); err != nil || got != "success" || len(w.events) != 1 || w.events[0].Key != "m:"+appID+":99" {
+			t.Errorf("%s: got %q, %v, stored %+v", name, got, err, w.events)
+			continue
+		}
+		_, in, err := w.adapter.Read(w.channel, w.events[0])
+		if err != nil || in.Text != "hi there" {
+			t.Errorf("%s: read %+v, %v", name, in, err)
+		}
+	}
+}
+
+// What the platform has signed is kept even if nobody can read it: it would not
+// say it otherwise the next time.
+func TestCallbackKeepsWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"no message":      "hello",
+		"of nobody":       string(wechattest.XML("MsgType", "text", "CreateTime", "1", "MsgId", "1")),
+		"a document type": `<!DOCTYPE xml [<!ENTITY a "aaaa">]><xml><FromUserName>oAda</FromUserName><Content>&a;</Content></xml>`,
+		"a field twice":   "<xml><FromUserName>oAda</FromUserName><FromUserName>oEve</FromUserName></xml>",
+		"half":            "<xml><FromUserName>oAda",
+	} {
+		w := newWall()
+		for range 2 {
+			if got, err := w.call(t, seal(t, []byte(raw))); err != nil || got != "success" {
+				t.Errorf("%s: got %q, %v", name, got, err)
+			}
+		}
+		if len(w.events) != 1 || !strings.HasPrefix(w.events[0].Key, "raw:") || string(w.events[0].Raw) != raw || w.woken != 1 {
+			t.Errorf("%s: stored %+v, woken %d", name, w.events, w.woken)
+			continue
+		}
+		if _, in, err := w.adapter.Read(w.channel, w.events[0]); err == nil {
+			t.Errorf("%s: read as %+v", name, in)
+		}
 	}
 }
 
@@ -430,6 +473,9 @@ func TestRead(t *testing.T) {
 			Channel: "wx", ExternalID: "m:1", Text: c.text, Attachments: c.files, From: ada, Identities: []usher.Identity{ada},
 			SentAt: received.Add(-5 * time.Second), Attributes: map[string]any{"wechat_type": strings.NewReplacer("<", "", ">", "").Replace(c.pairs[1])},
 		}
+		if c.pairs[1] == "event" { // it opens a minute, not two days
+			want.Attributes[usher.AttributeClick] = true
+		}
 		if diff := cmp.Diff(want, *in); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -454,6 +500,24 @@ func TestReadClampsTime(t *testing.T) {
 	}
 	if _, _, err := w.adapter.Read(w.channel, usher.InboxEvent{Raw: []byte("<xml>")}); err == nil {
 		t.Error("read what cannot be read")
+	}
+}
+
+// What rotation keeps does not stand in the way of disconnecting.
+func TestDisconnectAfterRotation(t *testing.T) {
+	t.Parallel()
+	a := newWall().adapter
+	was := map[string]string{"token": "aaaa", "encoding_aes_key": key43, "app_secret": secret}
+	kept := a.Rotate(was, map[string]string{"token": "bbbb", "encoding_aes_key": key43, "app_secret": secret})
+	next := maps.Clone(kept)
+	for _, name := range []string{"token", "encoding_aes_key", "app_secret"} {
+		delete(next, name)
+	}
+	if faults := a.Check(nil, next); len(faults) > 0 {
+		t.Errorf("faults: %+v", faults)
+	}
+	if left := a.Rotate(kept, next); len(left) > 0 {
+		t.Errorf("%d secrets are left", len(left))
 	}
 }
 

@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -8,15 +9,46 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"usher"
 	"usher/internal/channel"
 )
 
+// message reads what a call says.
+func message(raw []byte) (fields, error) {
+	f, err := parse(legible(raw))
+	if err != nil {
+		return nil, err
+	}
+	return f, complete(f)
+}
+
+// legible leaves out what is no character of XML: people's keyboards send it, and
+// the platform passes it on.
+func legible(raw []byte) []byte {
+	legal := func(r rune) bool {
+		return r == '\t' || r == '\n' || r == '\r' || r >= ' ' && r != 0xFFFE && r != 0xFFFF
+	}
+	if utf8.Valid(raw) && !bytes.ContainsFunc(raw, func(r rune) bool { return !legal(r) }) {
+		return raw
+	}
+	return bytes.Map(func(r rune) rune {
+		if !legal(r) {
+			return -1
+		}
+		return r
+	}, bytes.ToValidUTF8(raw, nil))
+}
+
 // key is what a call is known by when it comes again: the platform repeats what
 // was not answered in time. An event has no id, and two of one user may fall in
-// one second, so that its content counts.
+// one second, so that its content counts. What could not be read is nothing else.
 func key(appID string, f fields, raw []byte) string {
+	if f == nil {
+		sum := sha256.Sum256(raw)
+		return "raw:" + hex.EncodeToString(sum[:])
+	}
 	if id := f["MsgId"]; id != "" && id != "0" && f["MsgType"] != "event" {
 		return "m:" + appID + ":" + id
 	}
@@ -51,10 +83,7 @@ const skew = 10 * time.Minute
 // Read implements [channel.Reader]. The sender is the openid. Media stay with the
 // platform: an attachment has the MediaId as its id, and no link.
 func (a *Adapter) Read(ch usher.Channel, e usher.InboxEvent) (sender string, in *channel.Inbound, err error) {
-	f, err := parse(e.Raw)
-	if err == nil {
-		err = complete(f)
-	}
+	f, err := message(e.Raw)
 	if err != nil {
 		return "", nil, err
 	}
@@ -113,13 +142,14 @@ func (a *Adapter) content(ch usher.Channel, f fields, in *channel.Inbound) bool 
 }
 
 // event turns a click on a menu into what the channel's settings say it means:
-// menu.<key> = text. Other events are kept as they came and go no further.
+// menu.<key> = text. Other events are kept as they came and go no further. A click
+// opens a minute, not the window of what is written.
 func (a *Adapter) event(ch usher.Channel, f fields, in *channel.Inbound) bool {
 	if f["Event"] != "CLICK" {
 		return false
 	}
 	text := ch.Settings[menuSetting+f["EventKey"]]
-	in.Text = text
+	in.Text, in.Attributes[usher.AttributeClick] = text, true
 	return text != ""
 }
 

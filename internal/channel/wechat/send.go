@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -21,9 +22,11 @@ import (
 
 // The platform's rules for customer-service messages.
 const (
-	window    = 48 * time.Hour // after the user's last message
-	budget    = 5              // messages in it, until he writes again
-	botBudget = 4              // the last one is a person's
+	window      = 48 * time.Hour // after the user's last message
+	budget      = 5              // messages in it, until he writes again
+	clickWindow = time.Minute    // after his last click
+	clickBudget = 3              // messages in it, until he clicks again
+	forPeople   = 1              // of each budget: the last one is a person's
 )
 
 // Reasons of failure, besides "platform_<errcode>".
@@ -46,19 +49,15 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 	if !shows(text) {
 		return r, &channel.Permanent{Reason: "empty"}
 	}
-	if d.LastInbound.IsZero() || a.cfg.Now().Sub(d.LastInbound) >= window {
-		return r, &channel.Blocked{Reason: blockedWindow}
+	if slices.ContainsFunc(d.Message.Attachments, func(f usher.Attachment) bool { return f.URL == "" }) {
+		return r, &channel.Permanent{Reason: "file_without_link"}
 	}
 	parts := split(text, maxBytes)
-	limit := budget
-	if d.Message.Author != usher.ByAgent {
-		limit = botBudget
-	}
-	if d.Parts >= len(parts) {
+	if len(parts) > 0 && d.Parts >= len(parts) {
 		return r, nil // the last one was taken, and we did not get to say so
 	}
-	if d.Sent+len(parts)-d.Parts > limit {
-		return r, &channel.Blocked{Reason: blockedBudget}
+	if reason := a.blocked(&d, len(parts)-d.Parts); reason != "" {
+		return r, &channel.Blocked{Reason: reason}
 	}
 	for _, part := range parts[d.Parts:] {
 		if err := a.custom(ctx, &d, part); err != nil {
@@ -67,6 +66,33 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 		r.Parts++
 	}
 	return r, nil
+}
+
+// blocked says why n messages may not go now; "" = they may, by what he wrote or by
+// what he clicked on. Whether the platform counts what goes after a click among the
+// five of what he wrote, it does not say: we do.
+func (a *Adapter) blocked(d *channel.Delivery, n int) string {
+	why := blockedWindow
+	for _, w := range []struct {
+		since      time.Time
+		lasts      time.Duration
+		sent, most int
+	}{
+		{d.LastInbound, window, d.Sent, budget},
+		{d.LastClick, clickWindow, d.SentSince, clickBudget},
+	} {
+		if w.since.IsZero() || a.cfg.Now().Sub(w.since) >= w.lasts {
+			continue
+		}
+		if d.Message.Author != usher.ByAgent {
+			w.most -= forPeople
+		}
+		if w.sent+n <= w.most {
+			return ""
+		}
+		why = blockedBudget
+	}
+	return why
 }
 
 type customMessage struct {

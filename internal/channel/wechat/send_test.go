@@ -108,7 +108,7 @@ func TestSend(t *testing.T) {
 	a := newAccount(t)
 	d := a.delivery(usher.ByAgent, "您好 <b>&\"\\ 😀")
 	d.Message.Choices = []usher.Choice{{ID: "refund", Label: "退款"}, {ID: "login", Label: "登录"}}
-	d.Message.Attachments = []usher.Attachment{{Name: "invoice.pdf", URL: "https://example.com/a?b=1&c=2"}, {ID: "no-link"}}
+	d.Message.Attachments = []usher.Attachment{{Name: "invoice.pdf", URL: "https://example.com/a?b=1&c=2"}}
 	d.URL = "https://help.example.com/chat/web#continue=abc"
 	if _, err := a.send(t, d); err != nil {
 		t.Fatal(err)
@@ -116,6 +116,64 @@ func TestSend(t *testing.T) {
 	want := []string{"您好 <b>&\"\\ 😀\n1. 退款\n2. 登录\ninvoice.pdf https://example.com/a?b=1&c=2\nhttps://help.example.com/chat/web#continue=abc"}
 	if diff := cmp.Diff(want, a.platform.Texts("oAda")); diff != "" {
 		t.Errorf("taken (-want +got):\n%s", diff)
+	}
+}
+
+// A file without a link cannot be shown: the message is not sent without it.
+func TestSendFileWithoutLink(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	d := a.delivery(usher.ByAgent, "as promised")
+	d.Message.Attachments = []usher.Attachment{{ID: "f1", Name: "invoice.pdf"}}
+	if _, err := a.send(t, d); outcome(err) != "permanent file_without_link" || a.platform.Calls() != 0 {
+		t.Errorf("got %v, %d calls", err, a.platform.Calls())
+	}
+}
+
+// Nasty cases 27 and 28 after a click: three messages within a minute, two of them
+// the bot's; the 48 hours and the five of what he last wrote go on as they were.
+func TestSendAfterClick(t *testing.T) {
+	t.Parallel()
+	hour := time.Hour
+	for _, c := range []struct {
+		name          string
+		wrote         time.Duration // ago; 0 = never
+		sent          int           // since then
+		clicked       time.Duration // ago
+		sentSince     int           // since the click
+		author        usher.Author
+		want          string
+		wantWithoutIt string // had he not clicked
+	}{
+		{"he never wrote", 0, 0, time.Second, 0, usher.ByAgent, "accepted", "blocked blocked_window"},
+		{"the bot, he never wrote", 0, 0, time.Second, 1, usher.ByBot, "accepted", "blocked blocked_window"},
+		{"the bot leaves the third to a person", 0, 0, time.Second, 2, usher.ByBot, "blocked blocked_budget", "blocked blocked_window"},
+		{"the third", 0, 0, time.Second, 2, usher.ByAgent, "accepted", "blocked blocked_window"},
+		{"the fourth", 0, 0, time.Second, 3, usher.ByAgent, "blocked blocked_budget", "blocked blocked_window"},
+		{"the minute is over", 0, 0, time.Minute, 0, usher.ByAgent, "blocked blocked_window", "blocked blocked_window"},
+		{"he wrote two days ago", 49 * hour, 0, 59 * time.Second, 0, usher.ByAgent, "accepted", "blocked blocked_window"},
+		{"he wrote, all five are used", hour, 5, time.Second, 0, usher.ByAgent, "accepted", "blocked blocked_budget"},
+		{"he wrote, all five are used, the minute is over", hour, 5, time.Minute, 0, usher.ByAgent, "blocked blocked_budget", "blocked blocked_budget"},
+		{"he wrote, there is room", hour, 4, time.Second, 3, usher.ByAgent, "accepted", "accepted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, clicked := range []bool{true, false} {
+				a := newAccount(t)
+				d := a.delivery(c.author, "hello")
+				d.LastInbound, d.Sent = time.Time{}, c.sent
+				if c.wrote > 0 {
+					d.LastInbound = a.Now().Add(-c.wrote)
+				}
+				want := c.wantWithoutIt
+				if clicked {
+					d.LastClick, d.SentSince, want = a.Now().Add(-c.clicked), c.sentSince, c.want
+				}
+				if _, err := a.send(t, d); outcome(err) != want {
+					t.Errorf("clicked %t: got %v, want %s", clicked, err, want)
+				}
+			}
+		})
 	}
 }
 
@@ -336,6 +394,37 @@ func TestTokenNeverInALoop(t *testing.T) {
 	}
 	if len(a.platform.Messages()) != 0 {
 		t.Error("something was taken")
+	}
+}
+
+// Nasty case 23: a fetch by force that fails counts as one. The platform allows 20
+// a day, whatever becomes of them.
+func TestTokenForcedFetchFails(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]func(p *wechattest.Platform){
+		"a gateway in between": func(p *wechattest.Platform) { p.FailForced(http.StatusBadGateway, 0) },
+		"the platform refuses": func(p *wechattest.Platform) { p.FailForced(0, 45009) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			a.platform.Refuse()
+			how(a.platform)
+			for range 60 {
+				_, err := a.send(t, a.delivery(usher.ByAgent, "hello"))
+				if got := outcome(err); !strings.HasPrefix(got, "retry ") {
+					t.Fatalf("got %q (%v)", got, err)
+				}
+				a.advance(10 * time.Second)
+			}
+			if f := a.platform.Forced(); f != 1 {
+				t.Errorf("%d tokens by force within ten minutes, want 1", f)
+			}
+			a.advance(10 * time.Minute)
+			if _, err := a.send(t, a.delivery(usher.ByAgent, "hello")); err == nil || a.platform.Forced() != 2 {
+				t.Errorf("after ten minutes: %v, %d by force, want 2", err, a.platform.Forced())
+			}
+		})
 	}
 }
 

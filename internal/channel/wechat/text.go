@@ -29,9 +29,7 @@ func render(d *channel.Delivery) string {
 		line(strconv.Itoa(i+1) + ". " + c.Label)
 	}
 	for _, a := range d.Message.Attachments {
-		if a.URL != "" {
-			line(strings.TrimSpace(a.Name + " " + a.URL))
-		}
+		line(strings.TrimSpace(a.Name + " " + a.URL))
 	}
 	if d.URL != "" {
 		line(d.URL)

@@ -41,12 +41,12 @@ func (t *tokens) get(ctx context.Context, a *Adapter, bad string, force bool) (s
 		return t.token, nil
 	}
 	force = force && bad != "" && (t.forced.IsZero() || now.Sub(t.forced) >= forceEvery)
+	if force {
+		t.forced = now // before it is known what comes of it: the platform counts it in any case
+	}
 	token, life, err := a.fetch(ctx, t, force)
 	if err != nil {
 		return "", err
-	}
-	if force {
-		t.forced = now
 	}
 	early := refreshEarly
 	if life <= 2*refreshEarly {

@@ -90,7 +90,7 @@ func New(cfg Config) *Adapter {
 // channel, with paths below settings and secrets. A channel that has neither is
 // not connected, which is not wrong.
 func (a *Adapter) Check(settings, secrets map[string]string) []usher.Detail {
-	if len(settings) == 0 && len(secrets) == 0 {
+	if len(settings) == 0 && !slices.ContainsFunc(sorted(secrets), a.Shown) {
 		return nil
 	}
 	var faults []usher.Detail
@@ -148,8 +148,12 @@ func (a *Adapter) Check(settings, secrets map[string]string) []usher.Detail {
 
 // Rotate returns the secrets to keep when next replaces was: a call that the
 // platform began with the token and key of before is accepted for a day.
+// A channel that is disconnected keeps none.
 func (a *Adapter) Rotate(was, next map[string]string) map[string]string {
 	out := map[string]string{}
+	if !slices.ContainsFunc(sorted(next), a.Shown) {
+		return out
+	}
 	for _, name := range []string{secretToken, secretKey, secretAppSecret, secretPreviousToken, secretPreviousKey, secretPreviousUntil} {
 		if v, ok := next[name]; ok {
 			out[name] = v

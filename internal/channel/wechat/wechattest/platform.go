@@ -54,6 +54,8 @@ type Platform struct {
 	calls    int
 	faults   []Fault
 	budget   int
+
+	badStatus, badCode int // answers to fetches by force
 }
 
 // New starts a platform that knows one account. Its clock is now; nil = the real one.
@@ -94,6 +96,14 @@ func (p *Platform) Fail(faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults = append(p.faults, faults...)
+}
+
+// FailForced makes every fetch by force end with a status or an errcode, and
+// without a token.
+func (p *Platform) FailForced(status, code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.badStatus, p.badCode = status, code
 }
 
 // Messages are those taken so far, in order.
@@ -188,6 +198,14 @@ func (p *Platform) stableToken(w http.ResponseWriter, r *http.Request) {
 	token := p.current
 	if q.Force {
 		p.forced = append(p.forced, now)
+		switch {
+		case p.badStatus != 0:
+			w.WriteHeader(p.badStatus)
+			return
+		case p.badCode != 0:
+			answer(w, map[string]any{"errcode": p.badCode, "errmsg": "as it is"})
+			return
+		}
 		token = p.issue(true)
 	} else if !p.tokens[token].After(now.Add(5 * time.Minute)) {
 		token = p.issue(false)
