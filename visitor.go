@@ -14,6 +14,7 @@ type Visitor struct {
 	Name       string    `json:"name,omitempty"`        // as signed for
 	CreatedAt  time.Time `json:"created_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
+	PriorID    string    `json:"prior_id,omitempty"` // of the session without a name that this one goes on from; "" = none
 }
 
 // Known reports whether somebody has signed for who v is: only then is he shown

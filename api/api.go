@@ -120,6 +120,7 @@ type Server struct {
 
 	keys    *keyring
 	limits  *limiter
+	forgers *limiter // by address: refused calls of platforms
 	tokens  *tokens
 	stream  *stream
 	pending *pending
@@ -138,6 +139,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log,
 		keys:    newKeyring(cfg.Store, cfg.BootstrapKey, cfg.KeyCacheFor),
 		limits:  newLimiter(cfg.Rate, cfg.Burst),
+		forgers: newLimiter(forgedRate, forgedBurst),
 		tokens:  newTokens(cfg.TokenFor),
 		pending: newPending(),
 	}

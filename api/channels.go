@@ -269,15 +269,22 @@ func (s *Server) callback(ctx context.Context, c *call) (document, error) {
 	return document{Type: mediaType, Body: answer}, nil
 }
 
-// forged spends a request of the caller's address for a call that was refused:
-// who guesses is soon told to wait. What the store cannot keep is no fault of
-// the caller's.
+// How many refused calls an address has, a second and at once. Then its calls are
+// refused before they are read.
+const (
+	forgedRate  = 1
+	forgedBurst = 60
+)
+
+// forged spends one of the caller's address for a call that was refused: who
+// guesses is soon told to wait. What the store cannot keep is no fault of the
+// caller's.
 func (s *Server) forged(ctx context.Context, c *call, err error) error {
 	e, ok := errors.AsType[*usher.Error](err)
 	if !ok || statusOf(e.Code) >= http.StatusInternalServerError {
 		return err
 	}
-	if limited := s.limits.take("addr:"+c.from, s.cfg.Now(), c.out); limited != nil {
+	if limited := s.forgers.take(c.from, s.cfg.Now(), http.Header{}); limited != nil {
 		return limited
 	}
 	s.log.InfoContext(ctx, "call of a platform refused", slog.String("channel", clip(c.param("id"))), slog.String("code", string(e.Code)))

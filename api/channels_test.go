@@ -21,6 +21,7 @@ type gate struct {
 	mu      sync.Mutex
 	secrets map[string]map[string]string
 	calls   []string
+	asked   int // calls that were checked
 	err     error
 }
 
@@ -60,6 +61,7 @@ func (g *gate) Shown(name string) bool { return name != "previous_token" }
 func (g *gate) Callback(_ context.Context, ch usher.Channel, secrets map[string]string, method string, query url.Values, body []byte) (string, []byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.asked++
 	if g.err != nil {
 		return "", nil, g.err
 	}
@@ -126,7 +128,7 @@ func TestChannelSecretsNotKept(t *testing.T) {
 func TestPlatformCalls(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	c, g := serveGate(t, w, func(cfg *api.Config) { cfg.Rate, cfg.Burst = 1, 40 })
+	c, g := serveGate(t, w)
 	c.want(201, "PUT", "/v1/channels/wx", `{"kind":"wechat","settings":{"app_id":"wx1"},"secrets":{"token":"t"}}`)
 	p := c.with("")
 	const body = "<xml>\u00e9 as \\u00e9 it came</xml>\n"
@@ -144,17 +146,39 @@ func TestPlatformCalls(t *testing.T) {
 	p.want(413, "POST", "/channels/wx", strings.Repeat("x", usher.MaxBodyBytes+1))
 	g.err = usher.Errorf(usher.Unavailable, "no store")
 	p.want(503, "POST", "/channels/wx", body)
-	// Who guesses is told to wait; others are not.
+	// Who guesses is soon told to wait, before anything is looked at, and for as long
+	// as it takes; others are not.
 	g.err = usher.Errorf(usher.Unauthenticated, "the signature does not hold")
 	p.want(401, "POST", "/channels/wx", body)
-	limited := false
-	for range 60 {
-		limited = limited || p.call("POST", "/channels/wx", body).status == http.StatusTooManyRequests
+	limited := 0
+	for range 80 {
+		if p.call("POST", "/channels/wx", body).status == http.StatusTooManyRequests {
+			limited++
+		}
 	}
-	if !limited {
-		t.Error("60 forged calls, and none was told to wait")
+	if limited < 10 {
+		t.Errorf("81 forged calls, and %d were told to wait", limited)
+	}
+	seen := g.asked
+	a := p.want(429, "POST", "/channels/wx", body)
+	if a.header.Get("Retry-After") == "" || g.asked != seen {
+		t.Errorf("told to wait: Retry-After %q, checked %t", a.header.Get("Retry-After"), g.asked != seen)
 	}
 	g.err = nil
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	other := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.base+"/channels/wx", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := other.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("a call from elsewhere: %d, %v", res.StatusCode, err)
+	}
+	w.advance(time.Minute)
 	p.want(200, "POST", "/channels/wx", body)
 	if strings.Contains(c.log.String(), "as it came") {
 		t.Error("the log holds what was said")

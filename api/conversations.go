@@ -226,6 +226,11 @@ func (r *replyRequest) check() error {
 		f.add("text", "required", "text is required unless there are attachments")
 	}
 	checkAttachments(r.Attachments, &f)
+	for i, a := range r.Attachments {
+		if a.URL == "" && a.ID != "" { // usher keeps no files: he who gets it could not open it
+			f.add(fmt.Sprintf("attachments[%d].url", i), "required", "an attachment that goes out needs a url")
+		}
+	}
 	return f.err()
 }
 

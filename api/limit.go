@@ -42,6 +42,18 @@ func (l *limiter) take(bucket string, now time.Time, h http.Header) error {
 	if ok {
 		return nil
 	}
+	return l.refusal(left)
+}
+
+// spent refuses when nothing is left of a bucket, and spends nothing.
+func (l *limiter) spent(bucket string, now time.Time) error {
+	if left := l.bucket(bucket, now).TokensAt(now); left < 1 {
+		return l.refusal(max(0, left))
+	}
+	return nil
+}
+
+func (l *limiter) refusal(left float64) error {
 	e := usher.Errorf(usher.RateLimited, "too many requests with this key")
 	e.RetryAfter = time.Duration(math.Ceil((1-left)/float64(l.rate))) * time.Second
 	return e

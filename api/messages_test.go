@@ -226,6 +226,7 @@ func TestBadRequests(t *testing.T) {
 		{"blank text", "POST", "/v1/messages", `{"channel":"web","text":" \u0000\n "}`, 400, "invalid_argument", "text"},
 		{"identity", "POST", "/v1/messages", `{"channel":"web","text":"a","customer":{"identities":[{"kind":""},null]}}`, 400, "invalid_argument", "customer.identities[0].kind customer.identities[0].value customer.identities[1].kind customer.identities[1].value"},
 		{"reserved attributes", "POST", "/v1/messages", `{"channel":"web","text":"a","customer":{"attributes":{"orders_12m":"3","first_order_at":1,"dedicated_agent":7,"colour":{}}}}`, 400, "invalid_argument", "customer.attributes.dedicated_agent customer.attributes.first_order_at customer.attributes.orders_12m"},
+		{"a file that nobody could open", "POST", "/v1/conversations/conv_1/messages", `{"author":"bot","text":"here","attachments":[{"url":"https://example.com/a"},{"id":"f1","name":"a.pdf"}]}`, 400, "invalid_argument", "attachments[1].url"},
 		{"attachment", "POST", "/v1/messages", `{"channel":"web","attachments":[{"name":"a"}]}`, 400, "invalid_argument", "attachments[0].url"},
 		{"stand-in for an external id", "POST", "/v1/messages", `{"channel":"web","text":"a","external_id":"idempotency:1"}`, 400, "invalid_argument", "external_id"},
 		{"long text", "POST", "/v1/messages", map[string]any{"channel": "web", "text": long}, 413, "too_large", "text"},

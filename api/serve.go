@@ -215,6 +215,11 @@ func (s *Server) admit(gc *gin.Context, rt route) (*call, error) {
 	for _, p := range gc.Params {
 		c.params[p.Key] = p.Value
 	}
+	if rt.remote { // before there is any work with it
+		if err := s.forgers.spent(c.from, s.cfg.Now()); err != nil {
+			return nil, err
+		}
+	}
 	if rt.visit != visitNot {
 		if err := s.visit(gc.Request, c, rt.visit); err != nil {
 			return nil, err

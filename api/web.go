@@ -49,6 +49,7 @@ type WebStore interface {
 	PutVisitorPlace(ctx context.Context, visitorID string, p usher.VisitorPlace) error
 	VisitorConversations(ctx context.Context) ([]usher.Conversation, error)
 	VisitorMessages(ctx context.Context, channel string, places []usher.VisitorPlace, after string, limit int) ([]usher.Message, error)
+	MessageByExternalID(ctx context.Context, channel, externalID string) (usher.Message, bool, error)
 }
 
 // Visitors checks identity tokens; one that does not hold is Unauthenticated.
@@ -75,9 +76,10 @@ const (
 	visitorPrefix  = "uvs_"
 	anonymousLife  = 30 * 24 * time.Hour // of a session, from when it was last begun or resumed
 	knownLife      = 24 * time.Hour
-	historyLimit   = 200 // messages of one answer
-	placesLimit    = 100 // conversations that a known customer's session looks back on
-	maxClientMsgID = 100 // bytes
+	lapsedLife     = 7 * 24 * time.Hour // how long one that ran out goes on if it is signed for again
+	historyLimit   = 200                // messages of one answer
+	placesLimit    = 100                // conversations that a known customer's session looks back on
+	maxClientMsgID = 100                // bytes
 )
 
 // withDefaults fills what was left zero.
@@ -308,6 +310,12 @@ func (s *Server) sessionOf(ctx context.Context, token string) (usher.Visitor, us
 }
 
 func (s *Server) visitorOf(ctx context.Context, token string) (usher.Visitor, bool, error) {
+	v, ok, err := s.visitorEver(ctx, token)
+	return v, ok && s.cfg.Now().Before(v.ExpiresAt), err
+}
+
+// visitorEver finds a session that may have run out.
+func (s *Server) visitorEver(ctx context.Context, token string) (usher.Visitor, bool, error) {
 	if !strings.HasPrefix(token, visitorPrefix) {
 		return usher.Visitor{}, false, nil
 	}
@@ -316,7 +324,7 @@ func (s *Server) visitorOf(ctx context.Context, token string) (usher.Visitor, bo
 	if err != nil {
 		return usher.Visitor{}, false, fmt.Errorf("find session: %w", err)
 	}
-	return v, ok && s.cfg.Now().Before(v.ExpiresAt), nil
+	return v, ok, nil
 }
 
 // newVisitorToken returns 256 random bits and their hash.
@@ -359,17 +367,20 @@ func (s *Server) webSession(ctx context.Context, c *call, req webSessionRequest)
 	if err != nil {
 		return webSessionAnswer{}, err
 	}
-	var prior *usher.Visitor
+	b := beginning{s: s, c: c, channel: ch, token: req.Resume}
 	if req.Resume != "" {
-		v, ok, err := s.visitorOf(ctx, req.Resume)
+		v, ok, err := s.visitorEver(ctx, req.Resume)
 		if err != nil {
 			return webSessionAnswer{}, err
 		}
-		if ok && v.Channel == ch.ID {
-			prior = &v
+		switch now := s.cfg.Now(); {
+		case !ok || v.Channel != ch.ID:
+		case now.Before(v.ExpiresAt):
+			b.prior = &v
+		case now.Before(v.ExpiresAt.Add(lapsedLife)):
+			b.lapsed = &v
 		}
 	}
-	b := beginning{s: s, c: c, channel: ch, prior: prior, token: req.Resume}
 	switch {
 	case req.Continue != "" && req.IdentityToken != "":
 		err = usher.Errorf(usher.InvalidArgument, "a link is followed without an identity_token; sign in afterwards").At("continue")
@@ -417,6 +428,7 @@ type beginning struct {
 	c       *call
 	channel usher.Channel
 	prior   *usher.Visitor // the session that the caller had
+	lapsed  *usher.Visitor // the same, if it has run out
 	token   string
 
 	visitor usher.Visitor
@@ -487,7 +499,9 @@ func (b *beginning) identified(ctx context.Context, token string) error {
 		return err
 	}
 	who := usher.Identity{Kind: "user_id", Value: sub, Verified: true}
-	if p := b.prior; p != nil && p.Known() && p.Identity == who {
+	// One that has run out goes on, too: he is the same, and what he had not sent yet
+	// keeps the names that he gave it.
+	if p := or(b.prior, b.lapsed); p != nil && p.Known() && p.Identity == who {
 		b.visitor, b.resumed, b.stored = *p, true, true
 		b.visitor.Name = name
 		return b.keep(ctx)
@@ -499,6 +513,9 @@ func (b *beginning) identified(ctx context.Context, token string) error {
 	prior := b.prior
 	b.fresh(who)
 	b.visitor.Name = name
+	if prior != nil && !prior.Known() {
+		b.visitor.PriorID = prior.ID
+	}
 	if len(known) > 0 {
 		b.visitor.CustomerID = known[0].ID
 	}

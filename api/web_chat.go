@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"usher"
 )
@@ -224,9 +225,12 @@ func (s *Server) showToVisitor(ctx context.Context, v *usher.Visitor, m *usher.M
 		w.Agent, err = s.agentShown(ctx, m.AgentID)
 	case usher.ByCustomer:
 		w.Choice = m.Choice
-		w.ClientMsgID, _ = strings.CutPrefix(m.ExternalID, v.ID+":")
-		if w.ClientMsgID == m.ExternalID {
-			w.ClientMsgID = ""
+		id, own := strings.CutPrefix(m.ExternalID, v.ID+":")
+		if !own && v.PriorID != "" {
+			id, own = strings.CutPrefix(m.ExternalID, v.PriorID+":")
+		}
+		if own {
+			w.ClientMsgID = id
 		}
 	default:
 	}
@@ -268,8 +272,12 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 		return webMessageAnswer{}, err
 	}
 	v := &c.visitor
+	external, err := s.webExternalID(ctx, v, &req)
+	if err != nil {
+		return webMessageAnswer{}, err
+	}
 	in := Incoming{
-		Channel: v.Channel, Text: req.Text, Choice: req.Choice, ExternalID: v.ID + ":" + req.ClientMsgID,
+		Channel: v.Channel, Text: req.Text, Choice: req.Choice, ExternalID: external,
 		Customer: IncomingCustomer{Identities: []usher.Identity{v.Identity}, Name: v.Name}, From: &v.Identity,
 	}
 	conv, err := s.current(ctx, v)
@@ -303,6 +311,32 @@ func (s *Server) webSend(ctx context.Context, c *call, req webMessageRequest) (w
 	}
 	matter, err := s.showMatter(ctx, &got.Conversation)
 	return webMessageAnswer{Message: m, Conversation: matter}, err
+}
+
+// webExternalID is what a visitor's message is known by. One that was taken before
+// he signed in, when its answer was lost, is the same after it; a client that
+// counts anew after signing in means another one.
+func (s *Server) webExternalID(ctx context.Context, v *usher.Visitor, req *webMessageRequest) (string, error) {
+	own := v.ID + ":" + req.ClientMsgID
+	if v.PriorID == "" {
+		return own, nil
+	}
+	before := v.PriorID + ":" + req.ClientMsgID
+	m, ok, err := s.web.Store.MessageByExternalID(ctx, v.Channel, before)
+	if err != nil || !ok || m.Choice != req.Choice || letters(m.Text) != letters(req.Text) {
+		return own, err
+	}
+	return before, nil
+}
+
+// letters is what a text says, however its spaces were stored.
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // takePart notes which conversation a session is in, and, when it is the

@@ -257,7 +257,7 @@ func (s *Server) silence(ctx context.Context, started *bool, swept *time.Time) e
 		*started = true
 	}
 	if now.Sub(*swept) >= time.Hour {
-		if err := s.web.Store.SweepVisitors(ctx, now); err != nil {
+		if err := s.web.Store.SweepVisitors(ctx, now.Add(-lapsedLife)); err != nil {
 			return err
 		}
 		*swept = now

@@ -465,6 +465,46 @@ func TestWebIdentity(t *testing.T) {
 	equal(t, "the App's history", []string{"from the App"}, inApp.texts())
 }
 
+// Nasty case 38: a message whose answer was lost is one message, whether he signs
+// in before he sends it again or his session runs out.
+func TestWebClientIDOutlivesTheSession(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	send := func(v *visitor, status int, id string) answer {
+		t.Helper()
+		return v.want(status, "POST", "/v1/web/messages", map[string]any{"client_msg_id": id, "text": "where is my refund"})
+	}
+	anon, _ := s.begin(t, 201, map[string]any{})
+	first := send(anon, 201, "c1")
+	ada, _ := s.begin(t, 201, map[string]any{"identity_token": s.token(t, "ada", nil), "resume": anon.session})
+	h := ada.want(200, "GET", "/v1/web/messages", nil)
+	equal(t, "client_msg_id in the history after signing in", "c1", h.text("data.0.client_msg_id"))
+	equal(t, "sent again after signing in", first.text("message.id"), send(ada, 200, "c1").text("message.id"))
+	second := send(ada, 201, "c2")
+
+	// A day later the session is over; signed for as the same, it goes on.
+	s.ahead.Add(int64(25 * time.Hour))
+	send(ada, 401, "c2")
+	again, a := s.begin(t, 200, map[string]any{"identity_token": s.token(t, "ada", nil), "resume": ada.session})
+	equal(t, "resumed", []any{true, ada.session}, []any{a.at("resumed"), a.at("session")})
+	equal(t, "sent again after it ran out", second.text("message.id"), send(again, 200, "c2").text("message.id"))
+	equal(t, "sent again after both", first.text("message.id"), send(again, 200, "c1").text("message.id"))
+	equal(t, "messages", []string{"where is my refund", "where is my refund"}, again.texts())
+
+	// Signed for as another, or by nobody, it stays over.
+	s.ahead.Add(int64(25 * time.Hour))
+	bob, a := s.begin(t, 201, map[string]any{"identity_token": s.token(t, "bob", nil), "resume": ada.session})
+	equal(t, "bob's", []any{false, []string{}}, []any{a.at("resumed"), bob.texts()})
+	send(bob, 201, "c1")
+	nobody, a := s.begin(t, 201, map[string]any{"resume": ada.session})
+	equal(t, "nobody's", []any{false, []string{}}, []any{a.at("resumed"), nobody.texts()})
+
+	// After a week it is forgotten.
+	s.ahead.Add(int64(8 * 24 * time.Hour))
+	_, a = s.begin(t, 201, map[string]any{"identity_token": s.token(t, "ada", nil), "resume": ada.session})
+	equal(t, "resumed after a week", false, a.at("resumed"))
+}
+
 // frames reads a visitor's event stream.
 type frames struct {
 	t      *testing.T

@@ -1206,8 +1206,9 @@ export interface paths {
          * @description With a publishable key (scope `visitor`); usher's own chat page comes in without. `resume` is the
          *     session of an earlier answer. `identity_token` is a JWT signed by your back end: HS256, `kid`, `sub`,
          *     `aud` (the channel's id), `iat`, and `exp` at most 15 minutes later, with the channel's secret
-         *     `jwt_<kid>`; what an anonymous visitor has begun goes along, and his token ends. A session that was
-         *     signed for is not resumed without such a token. A channel of kind `app` asks for one. `continue` is
+         *     `jwt_<kid>`; what an anonymous visitor has begun goes along, each `client_msg_id` with it, and his token
+         *     ends. A session that was signed for is not resumed without such a token; with one for the same `sub` it
+         *     is, also within seven days of its end. A channel of kind `app` asks for one. `continue` is
          *     the token of an invitation's link: its conversation goes on here, and the session sees what is
          *     written from now on. A link that was followed, or is too old, is 409.
          */
@@ -1235,7 +1236,7 @@ export interface paths {
         /**
          * A visitor's message
          * @description With a session in place of a key, as every call below. The same `client_msg_id` again is answered
-         *     with 200 and the first message. A choice is sent with its label as `text`.
+         *     with 200 and the first message, also after the visitor has signed in meanwhile. A choice is sent with its label as `text`.
          */
         post: operations["sendWebMessage"];
         delete?: never;
@@ -3338,6 +3339,7 @@ export interface operations {
                     /** @description Where it goes out; where the customer last wrote unless given */
                     channel?: string;
                     text?: string;
+                    /** @description Each with its `url`: usher keeps no files */
                     attachments?: components["schemas"]["Attachment"][];
                     /** Format: date-time */
                     sent_at?: string;

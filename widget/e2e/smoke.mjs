@@ -229,6 +229,59 @@ test("choices are buttons, and say which one it was", async () => {
   await context.close();
 });
 
+// Nasty case 38: whoever signed in is still here when his session runs out with a
+// message under way, or somebody else is.
+for (const [who, customer, arrives] of [["the same", "cust_1", true], ["somebody else", "cust_2", false], ["nobody", undefined, false]])
+  test(`a session runs out before a message is sent: ${who} goes on`, async () => {
+    const context = await browser.newContext({ locale: "zh-CN" });
+    const page = await context.newPage();
+    const conversation = { id: "conv_1", state: "queued", opened_at: "2026-03-02T09:00:00Z", answered: false, estimated_wait_s: null, agent: null, invitation: null, choices: [] };
+    const taken = [];
+    let begun = 0;
+    let followed = false;
+    let over = false;
+    await page.route("**/v1/web/**", async (route) => {
+      const call = route.request();
+      const path = new URL(call.url()).pathname;
+      const first = call.headers()["authorization"] === "Bearer uvs_1";
+      if (path.endsWith("/session")) {
+        const again = begun++ > 0;
+        return route.fulfill({
+          status: 201,
+          json: {
+            session: again ? "uvs_2" : "uvs_1", known: !again || customer !== undefined, resumed: false, customer_id: again ? customer : "cust_1",
+            expires_at: "2027-01-01T00:00:00Z", channel: { id: "web", name: "Web" }, conversation: null, last_event_id: "1-0",
+          },
+        });
+      }
+      if (first && over) return route.fulfill({ status: 401, json: {} });
+      if (path.endsWith("/events") && (followed = true))
+        return route.fulfill({ contentType: "text/event-stream", body: `id: 1-0\nevent: ready\ndata: ${JSON.stringify({ conversation: null, reset: false })}\n\n` });
+      if (call.method() === "POST") {
+        const m = call.postDataJSON();
+        taken.push(m.text);
+        return route.fulfill({ status: 201, json: { message: { id: "m1", conversation_id: "conv_1", author: "customer", text: m.text, attachments: [], at: "2026-03-02T09:00:00Z", client_msg_id: m.client_msg_id }, conversation } });
+      }
+      return route.fulfill({ json: { data: [], more: false, conversation: null, last_event_id: "1-0" } });
+    });
+    await page.goto(`${base}/chat/web`);
+    await until("connected", () => followed);
+    over = true;
+    await say(page, "我的卡号写错了");
+    await page.locator("textarea").fill("还没写完");
+    await until("a session anew", () => begun > 1);
+    if (arrives) {
+      await until("taken", () => taken.length === 1);
+      assert.equal(await page.locator("textarea").inputValue(), "还没写完");
+    } else {
+      await until("gone", async () => (await page.locator(".waiting").count()) === 0);
+      await say(page, "你好");
+      await until("his own", () => taken.length === 1);
+    }
+    assert.deepEqual(taken, [arrives ? "我的卡号写错了" : "你好"]);
+    await context.close();
+  });
+
 test("a link goes on with the conversation, once", async () => {
   await api("PUT", "/v1/agents/lina/presence", { presence: "offline" });
   await api("PUT", "/v1/channels/wx", { kind: "wechat", name: "微信" });

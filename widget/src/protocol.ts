@@ -48,6 +48,7 @@ class Refused extends Error {
 interface Kept {
   session?: string;
   known?: boolean;
+  customer?: string | undefined;
   out?: Outgoing[] | undefined;
   draft?: string | undefined;
   rated?: string;
@@ -245,12 +246,12 @@ export class Chat {
       delete this.opts.continue;
       this.listener.notice("moved");
     }
-    if (this.kept.known && !s.resumed) {
+    if (this.kept.known && !s.resumed && !(s.customer_id && s.customer_id === this.kept.customer)) {
       // Somebody else is here now: what the last one had not sent is not for him.
       this.keep({ out: undefined, draft: undefined });
       this.listener.outgoing([]);
     }
-    this.keep({ session: s.session, known: s.known });
+    this.keep({ session: s.session, known: s.known, customer: s.customer_id });
     await this.reload();
   }
 
