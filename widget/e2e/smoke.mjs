@@ -282,6 +282,42 @@ for (const [who, customer, arrives] of [["the same", "cust_1", true], ["somebody
     await context.close();
   });
 
+test("an answer that comes late does not undo what was told since", async () => {
+  const context = await browser.newContext({ locale: "zh-CN" });
+  const page = await context.newPage();
+  const conversation = (state) => ({ id: "conv_1", state, opened_at: "2026-03-02T09:00:00Z", answered: true, estimated_wait_s: null, agent: state === "assigned" ? { name: "李娜" } : null, invitation: null, choices: [] });
+  let posted, told;
+  let streams = 0;
+  const sent = new Promise((done) => (posted = done));
+  const closed = new Promise((done) => (told = done));
+  await page.route("**/v1/web/**", async (route) => {
+    const call = route.request();
+    const path = new URL(call.url()).pathname;
+    if (path.endsWith("/session"))
+      return route.fulfill({ status: 201, json: { session: "uvs_x", known: false, resumed: false, expires_at: "2027-01-01T00:00:00Z", channel: { id: "web", name: "Web" }, conversation: null, last_event_id: "1-0" } });
+    if (path.endsWith("/events")) {
+      if (streams++ > 0) return; // it says nothing more
+      await sent;
+      await route.fulfill({ contentType: "text/event-stream", body: `id: 2-0\nevent: ready\ndata: ${JSON.stringify({ conversation: conversation("closed"), reset: false })}\n\n` });
+      return setTimeout(told, 500);
+    }
+    if (call.method() === "POST") {
+      const m = call.postDataJSON();
+      posted();
+      await closed;
+      return route.fulfill({ status: 201, json: { message: { id: "m1", conversation_id: "conv_1", author: "customer", text: m.text, attachments: [], at: "2026-03-02T09:00:00Z", client_msg_id: m.client_msg_id }, conversation: conversation("assigned") } });
+    }
+    return route.fulfill({ json: { data: [], more: false, conversation: null, last_event_id: "1-0" } });
+  });
+  await page.goto(`${base}/chat/web`);
+  await page.locator("textarea").waitFor();
+  await say(page, "谢谢");
+  await closed;
+  await until("taken", async () => (await said(page)).length === 1 && (await page.locator(".waiting").count()) === 0);
+  await page.getByRole("button", { name: "非常满意" }).waitFor({ timeout: 5000 });
+  await context.close();
+});
+
 test("a link goes on with the conversation, once", async () => {
   await api("PUT", "/v1/agents/lina/presence", { presence: "offline" });
   await api("PUT", "/v1/channels/wx", { kind: "wechat", name: "微信" });

@@ -64,6 +64,7 @@ export class Chat {
   private readonly opts: Options;
   private last = ""; // id of the last event seen
   private tries = 0;
+  private told = 0; // how often it was said how the conversation stands
   private sending = false;
   private running = false;
   private stopping: AbortController | undefined;
@@ -260,7 +261,12 @@ export class Chat {
     this.last = h.last_event_id;
     this.settle(h.data);
     this.listener.history(h.data);
-    this.listener.conversation(h.conversation);
+    this.tell(h.conversation);
+  }
+
+  private tell(conversation: Conversation | null): void {
+    this.told++;
+    this.listener.conversation(conversation);
   }
 
   /** settle drops from what is on its way whatever has arrived. */
@@ -324,13 +330,13 @@ export class Chat {
         this.tries = 0;
         this.listener.link("online");
         if (d.reset) return this.reload();
-        this.listener.conversation(d.conversation ?? null);
+        this.tell(d.conversation ?? null);
         break;
       case "refresh":
         await this.reload();
         break;
       case "conversation":
-        if (d.conversation) this.listener.conversation(d.conversation);
+        if (d.conversation) this.tell(d.conversation);
         break;
       default:
         if (d.message) {
@@ -349,6 +355,7 @@ export class Chat {
       for (let tries = 0; this.running; ) {
         const next = this.out.find((o) => !o.failed);
         if (!next) return;
+        const told = this.told;
         try {
           const r = (await this.call("POST", "messages", {
             client_msg_id: next.id,
@@ -358,7 +365,7 @@ export class Chat {
           tries = 0;
           this.settle([r.message]);
           this.listener.message(r.message);
-          this.listener.conversation(r.conversation);
+          if (told === this.told) this.tell(r.conversation); // else the stream knows better: the answer may be late
         } catch (e) {
           const status = e instanceof Refused ? e.status : 0;
           if (status === 401) return; // the session is being begun anew, and this is called again
