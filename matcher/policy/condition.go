@@ -71,7 +71,7 @@ func (v *validator) group(path, name string, items []usher.Condition, above int)
 			ok, err := t(f)
 			switch {
 			case err != nil:
-				if failed == nil {
+				if failed == nil || isGone(err) {
 					failed = err
 				}
 			case ok == decides:
@@ -172,10 +172,15 @@ func (v *validator) textTest(t textTest, key string, want bool) test {
 		v.texts = append(v.texts, t)
 	}
 	return func(f *Facts) (bool, error) {
+		if f.TextGone {
+			return false, gone(textGone)
+		}
 		_, holds := slices.BinarySearch(f.Holds, i)
 		return holds == want, nil
 	}
 }
+
+const textGone = "the text is not kept any more"
 
 func (v *validator) compareText(path string, c *usher.Condition) test {
 	switch c.Op {
@@ -212,6 +217,9 @@ func (v *validator) compareList(path string, c *usher.Condition) test {
 		tests = append(tests, at)
 	}
 	return func(f *Facts) (bool, error) {
+		if f.TextGone {
+			return false, gone(textGone)
+		}
 		for _, i := range tests {
 			if _, ok := slices.BinarySearch(f.Holds, i); ok {
 				return true, nil

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type Facts struct {
 	Reopened      int
 	Now           time.Time
 	Queue         func(id string) QueueFacts // nil: conditions on queues cannot be evaluated
+	TextGone      bool                       // nor can conditions on the text, which is not kept any more
 }
 
 // QueueFacts is how a queue stands. OldestS is the longest accumulated wait, in seconds.
@@ -32,7 +34,9 @@ type QueueFacts struct {
 
 // Effects is what all matching rules together ask for. Names of skills are
 // canonical. Hits has each matching rule with what it contributed, and each rule
-// that could not be evaluated with its error, in the order of the rules.
+// that could not be evaluated with its error, in the order of the rules. Unsure means
+// that they would be others if a rule held that asks what cannot be known later:
+// [Facts.Queue], [Facts.TextGone].
 type Effects struct {
 	Block      string // why, in the policy's words
 	Blocked    bool
@@ -50,6 +54,7 @@ type Effects struct {
 	Prefer     []usher.SkillLevel
 	Tags       []string
 	Hits       []usher.RuleHit
+	Unsure     bool
 }
 
 // rule is a compiled rule. A rule without a condition always holds.
@@ -114,13 +119,48 @@ func (c *Compiled) Keywords(text string) []string {
 // largest head start add up over all that match; block, agent, queue, team,
 // dedicated and bot_first come from the first that sets them. f is not kept.
 func (c *Compiled) Evaluate(f *Facts) Effects {
-	var e Effects
+	e, open := c.run(f, -1)
+	for _, i := range open {
+		// What comes from the first rule is the same under any of these together
+		// when it is under each of them, and so is what adds up.
+		if with, _ := c.run(f, i); !e.same(&with) {
+			e.Unsure = true
+			break
+		}
+	}
+	return e
+}
+
+// gone is the error of a condition that asks what is not known any more.
+type gone string
+
+func (g gone) Error() string { return string(g) }
+
+func isGone(err error) bool {
+	_, ok := errors.AsType[gone](err)
+	return ok
+}
+
+// same compares what is asked for, whoever asks.
+func (e *Effects) same(o *Effects) bool {
+	return e.Blocked == o.Blocked && e.Block == o.Block && e.Queue == o.Queue && e.Agent == o.Agent && e.Team == o.Team &&
+		(e.Dedicated == o.Dedicated || e.Dedicated != nil && o.Dedicated != nil && *e.Dedicated == *o.Dedicated) &&
+		e.BotFirst == o.BotFirst && e.HeadStartS == o.HeadStartS &&
+		slices.Equal(e.Require, o.Require) && slices.Equal(e.Prefer, o.Prefer) && slices.Equal(e.Tags, o.Tags)
+}
+
+// run evaluates the rules, taking the one at the index for one that holds, and
+// returns the indices of those that ask what is not known any more.
+func (c *Compiled) run(f *Facts, holds int) (e Effects, open []int) {
 	for i := range c.rules {
 		r := &c.rules[i]
-		if r.when != nil {
+		if r.when != nil && i != holds {
 			ok, err := r.when(f)
 			if err != nil {
 				e.Hits = append(e.Hits, usher.RuleHit{ID: r.id, Error: err.Error()})
+				if isGone(err) {
+					open = append(open, i)
+				}
 				continue
 			}
 			if !ok {
@@ -129,8 +169,11 @@ func (c *Compiled) Evaluate(f *Facts) Effects {
 		}
 		e.Hits = append(e.Hits, usher.RuleHit{ID: r.id, Effect: e.add(r)})
 	}
-	return e
+	return e, open
 }
+
+// AsksText reports whether a rule looks at what the customer wrote.
+func (c *Compiled) AsksText() bool { return len(c.texts) > 0 }
 
 // add applies r and tells what it contributed.
 func (e *Effects) add(r *rule) string {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -228,7 +227,7 @@ func (v *validator) queueField(path, id, figure string, get func(QueueFacts) int
 	}
 	return field{kind: kindNumber, high: maxCount, number: func(f *Facts) (float64, bool, error) {
 		if f.Queue == nil {
-			return 0, false, errors.New("the figures of queues are not known here")
+			return 0, false, gone("the figures of queues are not known here")
 		}
 		return float64(get(f.Queue(id))), true, nil
 	}}, true
