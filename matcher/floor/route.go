@@ -12,12 +12,17 @@ import (
 // facts are what rules may ask about c.
 func (s *State) facts(c *usher.Conversation) *policy.Facts {
 	w := &c.Work
-	return &policy.Facts{
+	f := &policy.Facts{
 		Holds: w.Facts.Holds, Attachments: w.Attachments, Language: c.Language,
 		Channel: usher.Channel{ID: c.Channel, Kind: w.Kind}, Understanding: w.Understanding,
 		Customer: w.Customer, History: w.History, Transfers: w.Transfers, Reopened: w.Reopened, Now: s.tx.now,
-		Queue: func(id string) policy.QueueFacts { return s.queueFacts(id, s.tx.now) },
 	}
+	if s.later != nil {
+		f.TextGone = s.later.textGone
+		return f
+	}
+	f.Queue = func(id string) policy.QueueFacts { return s.queueFacts(id, s.tx.now) }
+	return f
 }
 
 // evaluate applies tier and rules to c and returns why it is blocked, or "".
@@ -27,6 +32,9 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 	c.Tier = w.Customer.Tier
 	tier := s.policy.Tier(c.Tier)
 	e := s.policy.Evaluate(s.facts(c))
+	if s.later != nil {
+		s.later.unsure = s.later.unsure || e.Unsure
+	}
 	w.Rules = e.Hits
 	if w.Rules == nil {
 		w.Rules = []usher.RuleHit{}

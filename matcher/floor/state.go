@@ -46,6 +46,8 @@ type State struct {
 	table *rank.Table
 	due   deadlines
 
+	later *later // not nil when what happened is looked at long after: see [Placer]
+
 	query   rank.Query
 	ranking rank.Result
 	tx      change
