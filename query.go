@@ -198,3 +198,35 @@ type TierChange struct {
 		Source string `json:"source"`
 	} `json:"data"`
 }
+
+// OpeningQuery asks for conversations that their customers opened or reopened
+// from From (inclusive) to To. Of that many, Take are given, evenly; 0 = all.
+type OpeningQuery struct {
+	From, To time.Time
+	Take, Of int
+	Texts    bool // with what was written
+}
+
+// Takes reports whether the i-th, from 0, is given.
+func (q *OpeningQuery) Takes(i int) bool {
+	return q.Take == 0 || q.Take >= q.Of || i*q.Take/q.Of != (i+1)*q.Take/q.Of
+}
+
+// Opening is how a conversation began: all that its customer said until it was
+// first placed. That is one message, unless he was greeted or asked first.
+type Opening struct {
+	Step           Step
+	At             time.Time
+	ConversationID string
+	Said           []Said    // not empty
+	Unanswered     time.Time // when it went on because he had not answered; zero = he had
+}
+
+// Said is one message of an [Opening]. Gone means that Text is not kept any more.
+type Said struct {
+	At      time.Time
+	Arrival Arrival // as it was journaled, without text
+	Asked   bool    // he was asked what he meant; the next one is the answer
+	Text    string
+	Gone    bool
+}

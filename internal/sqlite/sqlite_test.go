@@ -89,6 +89,14 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
+func TestOpenings(t *testing.T) {
+	t.Parallel()
+	storetest.RunOpenings(t, func(t *testing.T) storetest.OpeningStore {
+		t.Helper()
+		return open(t, t.TempDir(), sqlite.Options{Sync: sqlite.SyncNormal})
+	})
+}
+
 func TestReports(t *testing.T) {
 	t.Parallel()
 	storetest.RunReports(t, func(t *testing.T, batch int) (storetest.Store, func() storetest.Reports) {
