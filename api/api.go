@@ -126,6 +126,8 @@ type Server struct {
 	pending *pending
 	web     *web // nil = none
 
+	replaying chan struct{} // full while one runs
+
 	stopping atomic.Bool
 }
 
@@ -142,6 +144,8 @@ func New(cfg Config) (*Server, error) {
 		forgers: newLimiter(forgedRate, forgedBurst),
 		tokens:  newTokens(cfg.TokenFor),
 		pending: newPending(),
+
+		replaying: make(chan struct{}, 1),
 	}
 	s.stream = newStream(cfg.Store, cfg.Feed, s.encodeEvent, cfg.Log)
 	if cfg.Web != nil {

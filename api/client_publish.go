@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"usher"
 )
@@ -27,6 +28,14 @@ func (c *Client) Publish(ctx context.Context, doc []byte, note string) error {
 	}
 	_, err = c.tagged(ctx, http.MethodPost, "/v1/policy/publish", tag, body)
 	return err
+}
+
+// PolicyReplay places the conversations of a period under doc as well as under
+// the serving policy; without doc, under the draft. Ending ctx ends the replay.
+func (c *Client) PolicyReplay(ctx context.Context, from, to time.Time, doc []byte) (ReplayAnswer, error) {
+	var out ReplayAnswer
+	err := c.Do(ctx, http.MethodPost, "/v1/policy/replay", ReplayRequest{From: from, To: to, Document: doc}, &out)
+	return out, err
 }
 
 // tagged makes one call under an ETag, and returns that of the answer.

@@ -111,6 +111,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/policy/diff", scopes: seePolicy, query: []string{"from", "to"}, do: read(s.policyDiff)},
 		{method: "POST", path: "/v1/policy/try", scopes: seePolicy, do: handle(s.tryPolicy)},
 		{method: "POST", path: "/v1/policy/keywords", scopes: seePolicy, do: handle(s.tryKeywords)},
+		{method: "POST", path: "/v1/policy/replay", scopes: policies, do: handle(s.replayPolicy)},
 		{method: "GET", path: "/v1/policy/hits", scopes: seePolicy, query: []string{"days"}, do: read(s.policyHits)},
 
 		{method: "GET", path: "/v1/queues", scopes: readers, do: read(s.listQueues)},

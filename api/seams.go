@@ -181,6 +181,12 @@ type PolicyStore interface {
 	RuleHits(ctx context.Context, since time.Time) (map[string]int, error)
 }
 
+// ArrivalStore reads how conversations began.
+type ArrivalStore interface {
+	CountOpenings(ctx context.Context, from, to time.Time) (int, error)
+	Openings(ctx context.Context, q usher.OpeningQuery, fn func(*usher.Opening) error) error
+}
+
 // DraftStore keeps the one draft. PutDraft is Stale unless was is the revision
 // that stands (0 = none).
 type DraftStore interface {
@@ -238,6 +244,7 @@ type Store interface {
 	AgentStore
 	CustomerStore
 	PolicyStore
+	ArrivalStore
 	DraftStore
 	KeyReader
 	KeyWriter

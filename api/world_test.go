@@ -43,7 +43,8 @@ type world struct {
 	audits        []usher.AuditEntry
 	answers       map[string]usher.Stored
 	events        []usher.Event
-	first         int // index of the oldest event kept
+	openings      []usher.Opening // of which the first message alone is known
+	first         int             // index of the oldest event kept
 
 	wakes    map[chan struct{}]struct{}
 	watching map[string]int
@@ -55,6 +56,7 @@ type world struct {
 	panics    bool  // Live panics
 	blind     bool  // Policy is nil
 	onDo      func(usher.Input) error
+	onOpening func(context.Context) // before one is given
 }
 
 func newWorld() *world {
@@ -190,6 +192,11 @@ func (w *world) commit(c *usher.Change) {
 		}
 		e.Data = json.RawMessage(raw)
 		w.events = append(w.events, e)
+		if a, ok := c.Input.Body.(usher.Arrival); ok && (e.Type == usher.EventConversationOpened || e.Type == usher.EventConversationReopened) {
+			w.openings = append(w.openings, usher.Opening{Step: c.Step, At: c.Now, ConversationID: e.ConversationID, Said: []usher.Said{
+				{At: c.Now, Arrival: c.Input.Redacted().Body.(usher.Arrival), Text: a.Message.Text},
+			}})
+		}
 	}
 	w.wake()
 }
@@ -622,6 +629,41 @@ func (w *world) RuleHits(_ context.Context, since time.Time) (map[string]int, er
 		}
 	}
 	return hits, nil
+}
+
+func (w *world) CountOpenings(_ context.Context, from, to time.Time) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, o := range w.openings {
+		if !o.At.Before(from) && o.At.Before(to) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (w *world) Openings(ctx context.Context, q usher.OpeningQuery, fn func(*usher.Opening) error) error {
+	w.mu.Lock()
+	list, hook := slices.Clone(w.openings), w.onOpening
+	w.mu.Unlock()
+	i := 0
+	for _, o := range list {
+		if o.At.Before(q.From) || !o.At.Before(q.To) {
+			continue
+		}
+		i++
+		if !q.Takes(i - 1) {
+			continue
+		}
+		if hook != nil {
+			hook(ctx)
+		}
+		if err := fn(&o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *world) Draft(context.Context) (usher.Draft, bool, error) {

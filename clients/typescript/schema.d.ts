@@ -1509,6 +1509,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/policy/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a policy would have done with the conversations of the last days; nothing is stored
+         * @description Scope `policy`. Every conversation that its customer opened or reopened from `from` (inclusive) to `to` is placed
+         *     twice by the code that routes, at its own time: by the serving policy, which is `before` whatever served then, and
+         *     by `document`, else the draft. What the customer wrote, who he was, and what was understood is as it was. Agents and
+         *     the others who waited are not simulated: a conversation whose placement hangs on them, or on a text that is not kept
+         *     any more, is counted as `unknown` and is in no figure. Transfers, waits and service level are not predicted.
+         *
+         *     At most 31 days; of more than 50,000 conversations as many are taken evenly. Closing the request ends the replay.
+         *     A wrong document is 422 with all its faults.
+         */
+        post: operations["replayPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/policy/hits": {
         parameters: {
             query?: never;
@@ -2699,6 +2726,107 @@ export interface components {
              * @description The time by which calendars and rules go; now when absent
              */
             at?: string;
+        };
+        PolicyReplay: {
+            /** Format: date-time */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Exclusive; at most 31 days later
+             */
+            to: string;
+            document?: components["schemas"]["PolicyDocument"];
+        };
+        PolicyReplayed: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            policy: {
+                /** @enum {string} */
+                source: "document" | "draft" | "serving";
+                /** @description The serving one */
+                version: number;
+            };
+            /** @description Conversations that began or came back */
+            total: number;
+            /** @description Of them, without those that somebody reopened by hand */
+            considered: number;
+            /** @description Not all were considered, but as many as are allowed, evenly */
+            sampled: boolean;
+            /** @description Considered conversations whose placement hangs on what is not known any more */
+            unknown: number;
+            /** @description Placed otherwise in any way */
+            changed: number;
+            /** @description Of those, the ones that go to another queue, agent or team, to the bot or from it, or are refused */
+            elsewhere: number;
+            /** @description Days with conversations, each of 24 hours counted from `from` */
+            days: number;
+            figures: components["schemas"]["ReplayFigure"][];
+            held_constant: ("arrivals" | "customers" | "understanding" | "questions_and_answers" | "faq")[];
+            not_predicted: ("presence" | "later_messages" | "transfers" | "waits" | "service_level" | "overflow")[];
+            /** @description The newest that change, first those that go elsewhere; at most 200 */
+            conversations: {
+                conversation_id: string;
+                /**
+                 * Format: date-time
+                 * @description When it was opened or reopened
+                 */
+                at: string;
+                channel: string;
+                /** @description As it was */
+                tier: string;
+                differs: ("outcome" | "queue" | "agent" | "team" | "closed" | "service" | "head_start_s" | "require" | "prefer" | "tags")[];
+                before: components["schemas"]["Placement"];
+                after: components["schemas"]["Placement"];
+            }[];
+        };
+        ReplayFigure: {
+            /** @enum {string} */
+            name: "queue" | "blocked" | "bot_first" | "dedicated" | "closed" | "agent" | "team" | "head_start";
+            /** @description Of the queue, agent or team */
+            key?: string;
+            /** @description Then shares are of the conversations of that tier; told when there are several tiers */
+            tier?: string;
+            before: components["schemas"]["ReplayAmount"];
+            after: components["schemas"]["ReplayAmount"];
+            change: components["schemas"]["ReplayAmount"];
+            /** @description Of the 95 % interval of the change in share, from resampling days; absent under three days */
+            low?: number;
+            high?: number;
+            /** @description There is an interval and zero is not in it */
+            clear: boolean;
+        };
+        ReplayAmount: {
+            count: number;
+            /** @description Of the conversations that are not unknown */
+            share: number;
+        };
+        /** @description Where tier and rules put a conversation before anybody is asked */
+        Placement: {
+            /** @enum {string} */
+            outcome: "queued" | "bot" | "blocked";
+            /** @description Of bot and blocked: low_value, blacklist, rule:<id> */
+            reason?: string;
+            tier: string;
+            /** @enum {string} */
+            service: "normal" | "dedicated_first" | "bot_first" | "block";
+            /** @description With the bot: where it goes when that cannot help */
+            queue?: string;
+            /** @description Who is asked before everybody else */
+            agent?: string;
+            /** @description dedicated, manual (the caller's hint), rule:<id> */
+            agent_by?: string;
+            team?: string;
+            head_start_s: number;
+            require: components["schemas"]["SkillLevel"][];
+            prefer: components["schemas"]["SkillLevel"][];
+            tags: string[];
+            rules: components["schemas"]["RuleHit"][];
+            /** @description Its queue was, when the customer came */
+            closed?: boolean;
+            /** @description It was not sure what it is about: the fallback queue */
+            generalist?: boolean;
         };
         PolicyTried: components["schemas"]["MatchAnswer"] & {
             policy: {
@@ -5623,6 +5751,37 @@ export interface operations {
                         masked: components["schemas"]["PhraseHit"][];
                         held: boolean;
                     };
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    replayPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "from": "2026-09-21T00:00:00Z",
+                 *       "to": "2026-09-28T00:00:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyReplay"];
+            };
+        };
+        responses: {
+            /** @description Figures before and after, and the conversations that would change */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyReplayed"];
                 };
             };
             default: components["responses"]["Error"];
