@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 	"usher/api"
 	"usher/internal/sqlite"
 	"usher/matcher/policy"
+	"usher/report"
 )
 
 func (a *app) policyCommand() *cobra.Command {
@@ -40,7 +43,7 @@ func (a *app) policyCommand() *cobra.Command {
 		},
 	}
 	a.reach(check)
-	return group("policy", "The policy document", check, a.policyDiffCommand(), a.policyPublishCommand())
+	return group("policy", "The policy document", check, a.policyDiffCommand(), a.policyReplayCommand(), a.policyPublishCommand())
 }
 
 func (a *app) policyDiffCommand() *cobra.Command {
@@ -107,6 +110,64 @@ func (a *app) policyPublishCommand() *cobra.Command {
 	publish.Flags().StringVar(&note, "note", "", "what this version is for")
 	a.reach(publish)
 	return publish
+}
+
+func (a *app) policyReplayCommand() *cobra.Command {
+	days := 7
+	replay := &cobra.Command{
+		Use: "replay FILE", Short: "Say where the conversations of the last days would go under a policy document", Args: exactArgs("FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			r, ok, err := a.remote()
+			if err != nil {
+				return err
+			}
+			switch {
+			case !ok:
+				return &usageError{commandName(c), errors.New("--server is required: a running usher replays")}
+			case days < 1 || days > 31:
+				return &usageError{commandName(c), fmt.Errorf("--days is %d, from 1 to 31", days)}
+			}
+			raw, err := a.readDocument(args[0])
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			out, err := r.PolicyReplay(c.Context(), now.AddDate(0, 0, -days), now, raw)
+			if err != nil {
+				return err
+			}
+			return a.show(out, func(w io.Writer) { showReplay(w, &out) })
+		},
+	}
+	replay.Flags().IntVar(&days, "days", days, "how many days back")
+	a.reach(replay)
+	return replay
+}
+
+func showReplay(w io.Writer, r *api.ReplayAnswer) {
+	fmt.Fprintf(w, "%d of %d conversations would go elsewhere, %d would change in any way; of %d it cannot be known\n",
+		r.Elsewhere, r.Considered-r.Unknown, r.Changed, r.Unknown)
+	if r.Sampled {
+		fmt.Fprintf(w, "%d conversations began; these were taken evenly\n", r.Total)
+	}
+	rows := [][]string{{"FIGURE", "SERVING", "DOCUMENT", "CHANGE", "95 %"}}
+	count := func(a report.Amount) string { return fmt.Sprintf("%d (%.1f %%)", a.Count, 100*a.Share) }
+	for _, f := range r.Figures {
+		name := strings.TrimSpace(f.Name + " " + f.Key)
+		if f.Tier != "" {
+			name += " (" + f.Tier + ")"
+		}
+		interval := "too few days"
+		switch {
+		case f.Low != nil && f.Clear:
+			interval = fmt.Sprintf("%+.1f to %+.1f points", 100**f.Low, 100**f.High)
+		case f.Low != nil:
+			interval = "no clear change"
+		}
+		rows = append(rows, []string{name, count(f.Before), count(f.After), fmt.Sprintf("%+d", f.Change.Count), interval})
+	}
+	table(w, rows)
+	fmt.Fprintln(w, "Arrivals, customers, and what was understood and answered are as they were; transfers, waits and service level are not predicted.")
 }
 
 // goodPolicy reads a document without faults.

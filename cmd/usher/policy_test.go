@@ -51,5 +51,7 @@ func TestPolicyCommands(t *testing.T) {
 	call(ctx, exitFailed, "policy", "diff", bad, "--with", old)
 	call(ctx, exitUsage, "policy", "publish", now)
 	call(ctx, exitUsage, "policy", "publish", now, "--note", "x")
+	call(ctx, exitUsage, "policy", "replay", now)
+	call(ctx, exitUsage, "policy", "replay", now, "--days", "32", "--server", "http://127.0.0.1:1")
 	call(ctx, exitUsage, "policy", "diff", now, "--with", old, "--language", "fr")
 }
