@@ -114,7 +114,7 @@ for (const locale of ["en-GB", "zh-CN"]) {
         const rail = await page.locator("#rail a").evaluateAll((as) => as.map((a) => a.getAttribute("href")!));
         const at = (p: string) => p.replace(":id", world.conversation);
         const paths = [
-          ...rail, "/conversations/:id", "/conversations?queue=late&tier=vip", `/why/${world.decision}`, "/policy?rule=r&try=1", "/policy/history?version=2", "/reports/assignment", "/reports/speed",
+          ...rail, "/conversations/:id", "/conversations?queue=late&tier=vip", `/why/${world.decision}`, "/policy?rule=r&try=1", "/policy?rule=r&replay=1", "/policy/history?version=2", "/reports/assignment", "/reports/speed",
           "/reports/transfers", "/reports/channels", "/reports/tiers", "/reports/abandonment", "/settings/keys", "/settings/audit", "/customers/c0", "/nowhere",
         ];
         for (const path of paths) {
@@ -124,6 +124,10 @@ for (const locale of ["en-GB", "zh-CN"]) {
             await page.locator("#rule-r .editor").waitFor();
             await page.locator("#queue-general .sentence").click();
             await page.locator("#calendar-shop .head").click();
+            if (path.includes("replay")) {
+              await page.locator(".replay [type=submit]").click();
+              await page.locator(".replay table").waitFor();
+            }
           }
           await clean(path);
           for (const [, button] of dialogs.filter(([p]) => p === path)) {

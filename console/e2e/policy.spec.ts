@@ -1,4 +1,7 @@
 import type { Locator, Page } from "@playwright/test";
+import { execFile } from "node:child_process";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
 import { expect, signIn, test, type Usher } from "./usher";
 
 const saved = (page: Page) => expect(page.getByText("Draft saved")).toBeVisible();
@@ -349,4 +352,76 @@ test("markup in a name stays text; a viewer reads and changes nothing", async ({
   await signIn(page, usher, await usher.account("viewer"), "/policy");
   await expect(row(page, "<img src=x onerror=alert(1)>")).toContainText("tagged “<b>”");
   await expect(page.getByRole("button", { name: /Add a|Publish|Remove/ })).toHaveCount(0);
+});
+
+test("a replay of the last days shows what would change, and can be cancelled", async ({ page, usher }) => {
+  test.setTimeout(180_000);
+  for (let day = 0; day < 4; day++) {
+    for (let i = 0; i < 6; i++) await usher.message(i < 2 ? "我的发票在哪里" : "the app crashes when I open my orders");
+    await usher.end();
+    await promisify(execFile)("go", ["run", "./tool/past", usher.data, "24h"], { cwd: resolve("..") });
+    await usher.restart();
+  }
+  const { body, etag } = await usher.answer("GET", "/v1/policy");
+  const draft = {
+    ...(body as { document: object }).document,
+    queues: [general, { ...general, id: "billing", name: "Billing" }],
+    rules: [{ id: "invoices", name: "Invoices", when: { field: "message.text", op: "contains_any", value: ["发票"] }, then: { queue: "billing" } }],
+  };
+  await usher.answer("PUT", "/v1/policy/draft", draft, { "If-Match": etag });
+  await signIn(page, usher, await usher.account("manager"), "/policy");
+  const open = page.getByRole("button", { name: "Replay", exact: true });
+  await open.focus();
+  await page.keyboard.press("Enter");
+  await expect(open).toHaveAttribute("aria-expanded", "true");
+  const replay = page.getByRole("region", { name: "Replay past conversations" });
+  await expect(replay).toContainText("Held as they were");
+  await expect(replay).toContainText("transfers, waits and service level are not predicted");
+
+  // The request is held back until it is given up.
+  let held = 0;
+  await page.route("**/v1/policy/replay", async () => void held++);
+  const run = replay.getByRole("button", { name: "Run" });
+  await run.focus();
+  await page.keyboard.press("Enter");
+  await expect(replay.getByRole("status")).toHaveText("Replaying…");
+  await expect.poll(() => held).toBe(1);
+  const given = page.waitForEvent("requestfailed");
+  await replay.getByRole("button", { name: "Cancel" }).focus();
+  await page.keyboard.press("Enter");
+  await given;
+  await expect(replay.getByRole("status")).toHaveText("Cancelled.");
+  await expect(replay.getByRole("button", { name: "Cancel" })).toHaveCount(0);
+  await expect(run).toBeFocused();
+  await expect(replay.getByRole("table")).toHaveCount(0);
+  await page.unroute("**/v1/policy/replay");
+
+  await page.keyboard.press("Enter");
+  await expect(replay.getByRole("status")).toHaveText("8 of 24 would go elsewhere");
+  const figure = (name: string) => replay.getByRole("row", { name });
+  await expect(figure("Billing")).toContainText(/0 0\.0%.*8 33\.3%.*\+33\.3 pt \+33\.3 to \+33\.3/);
+  await expect(figure("General")).toContainText(/24 100\.0%.*16 66\.7%.*−33\.3 pt/);
+  await expect(figure("refused")).toContainText("no clear change");
+  await expect(replay.getByRole("listitem")).toHaveCount(8);
+
+  // Under three days there is no interval. What a day holds, an older one does not.
+  await replay.getByLabel("Period").selectOption({ label: "The last day" });
+  await run.click();
+  await expect(replay.getByRole("status")).toHaveText(/^(\d of \d+ would go elsewhere|No conversation began then\.)$/);
+  await replay.getByLabel("Period").selectOption({ label: "The last 30 days" });
+  await run.click();
+  await expect(replay.getByRole("status")).toHaveText("8 of 24 would go elsewhere");
+
+  const row = replay.getByRole("listitem").first();
+  await expect(row).toContainText("General → Billing");
+  await row.getByRole("link").click();
+  await expect(page).toHaveURL(/\/conversations\/conv_/);
+  await expect(page.getByText("我的发票在哪里").first()).toBeVisible();
+});
+
+test("who may not change the policy has no replay", async ({ page, usher }) => {
+  await signIn(page, usher, await usher.account("supervisor"), "/policy?replay=1");
+  await expect(page.getByRole("button", { name: "Try a message" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Replay", exact: true })).toHaveCount(0);
+  await expect(page.getByRole("region", { name: "Replay past conversations" })).toHaveCount(0);
 });
