@@ -426,6 +426,9 @@ func TestSendFailures(t *testing.T) {
 			if !same {
 				t.Errorf("got %v, want %T", err, c.want)
 			}
+			if strings.Contains(err.Error(), "customer.example") {
+				t.Errorf("the log would have an address: %v", err)
+			}
 			r, err := a.Send(t.Context(), delivery(h))
 			sent := h.Sent()
 			if err != nil || len(sent) != c.kept+1 || r.ExternalID == "" {
@@ -541,6 +544,23 @@ func TestCap(t *testing.T) {
 		e, blocked := errors.AsType[*channel.Blocked](err)
 		if c.goes != (err == nil) || !c.goes && (!blocked || e.Reason != "auto_reply_cap") {
 			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// TestUnattended: what a list sent on, or somebody who wants no automatic answer, is
+// answered by people alone.
+func TestUnattended(t *testing.T) {
+	t.Parallel()
+	h := house(t)
+	last := &usher.Message{Attributes: map[string]any{"email_automatic": "list"}}
+	for author, goes := range map[usher.Author]bool{usher.ByAgent: true, usher.ByBot: false, usher.BySystem: false} {
+		d := delivery(h)
+		d.Message.Author = author
+		_, err := adapter(email.Config{Store: &store{last: last}}).Send(t.Context(), d)
+		e, blocked := errors.AsType[*channel.Blocked](err)
+		if goes != (err == nil) || !goes && (!blocked || e.Reason != "automatic_mail") {
+			t.Errorf("by %s: %v", author, err)
 		}
 	}
 }

@@ -26,7 +26,8 @@ const (
 	attrThread    = "email_thread"  // the same in lower case, to compare
 	attrMessageID = "email_message_id"
 	attrFrom      = "email_from"
-	attrFull      = "email_full" // with what was quoted, if that is more
+	attrFull      = "email_full"      // with what was quoted, if that is more
+	attrAutomatic = "email_automatic" // why usher does not answer it by itself
 	attrDMARC     = "email_dmarc"
 	attrFaults    = "email_faults"
 )

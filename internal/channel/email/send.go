@@ -23,7 +23,9 @@ const (
 	automaticEach   = 24 * time.Hour // one to a sender
 	automaticThread = 5              // in a conversation
 
-	capped = "auto_reply_cap"
+	capped    = "auto_reply_cap"
+	noAnswer  = "no_answer"
+	unwatched = "automatic_mail" // the customer's own mail asks for none, or nobody would read it
 )
 
 // maxReferences is how many Message-IDs a mail names.
@@ -46,11 +48,6 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 	if d.To.Kind != "email" || !plainAddress(d.To.Value) {
 		return channel.Receipt{}, &channel.Permanent{Reason: "bad_address"}
 	}
-	if automatic(&d) {
-		if err := a.allow(ctx, &d); err != nil {
-			return channel.Receipt{}, err
-		}
-	}
 	last, wrote, err := a.cfg.Store.LastInbound(ctx, d.Conversation.ID, d.Channel.ID)
 	if err != nil {
 		return channel.Receipt{}, &channel.Retry{Reason: "not_ready", Answers: true, Err: err}
@@ -58,9 +55,17 @@ func (a *Adapter) Send(ctx context.Context, d channel.Delivery) (channel.Receipt
 	if !wrote {
 		last = usher.Message{}
 	}
+	if automatic(&d) {
+		if why, _ := last.Attributes[attrAutomatic].(string); why != "" {
+			return channel.Receipt{}, &channel.Blocked{Reason: unwatched}
+		}
+		if err := a.allow(ctx, &d); err != nil {
+			return channel.Receipt{}, err
+		}
+	}
 	msg, err := a.compose(&acc, &d, &last, text)
-	if err != nil {
-		return channel.Receipt{}, &channel.Permanent{Reason: "not_composed", Err: err}
+	if err != nil { // its words have the customer's address
+		return channel.Receipt{}, &channel.Permanent{Reason: "not_composed"}
 	}
 	if err := a.deliver(ctx, &acc, msg); err != nil {
 		return channel.Receipt{}, err
@@ -250,7 +255,7 @@ func (a *Adapter) transact(ctx context.Context, client *gomail.Client, msg *goma
 	conn, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		if e, ok := errors.AsType[*textproto.Error](err); ok { // it answers, and does not let us in
-			return &channel.Retry{After: time.Minute, Account: true, Reason: "smtp_" + strconv.Itoa(e.Code), Err: err}
+			return &channel.Retry{After: time.Minute, Account: true, Reason: "smtp_" + strconv.Itoa(e.Code)}
 		}
 		return &channel.Retry{Reason: "unreachable", Err: err}
 	}
@@ -262,28 +267,30 @@ func (a *Adapter) transact(ctx context.Context, client *gomail.Client, msg *goma
 	return outcome(client.SendWithSMTPClient(conn, msg), msg.IsDelivered())
 }
 
-// outcome is what the end of a transaction asks for.
+// outcome is what the end of a transaction asks for. The words of the library and
+// of the server name whom the mail was for, and go no further.
 func outcome(err error, delivered bool) error {
 	if err == nil || delivered {
 		return nil
 	}
 	e, ok := errors.AsType[*gomail.SendError](err)
 	if !ok {
-		return &channel.Unknown{Err: err}
+		return &channel.Unknown{Reason: noAnswer}
 	}
 	reason := "smtp_" + strconv.Itoa(e.ErrorCode())
+	said := errors.New(strings.TrimSpace(e.Reason.String() + " " + e.EnhancedStatusCode()))
 	switch code := e.ErrorCode(); {
 	case code == 421 || code == 530 || code == 535 || code == 538: // it lets nobody in now
-		return &channel.Retry{After: time.Minute, Account: true, Reason: reason, Err: err}
+		return &channel.Retry{After: time.Minute, Account: true, Reason: reason, Err: said}
 	case code >= 500:
-		return &channel.Permanent{Reason: reason, Err: err}
+		return &channel.Permanent{Reason: reason, Err: said}
 	case code >= 400:
-		return &channel.Retry{After: time.Minute, Answers: true, Reason: reason, Err: err}
+		return &channel.Retry{After: time.Minute, Answers: true, Reason: reason, Err: said}
 	case e.Reason == gomail.ErrSMTPDataClose:
-		return &channel.Unknown{Err: err} // all of it was written, and nothing was said
+		return &channel.Unknown{Reason: noAnswer, Err: said} // all of it was written, and nothing was said
 	case e.Reason == gomail.ErrGetSender || e.Reason == gomail.ErrGetRcpts || e.Reason == gomail.ErrNoUnencoded:
-		return &channel.Permanent{Reason: "not_composed", Err: err}
+		return &channel.Permanent{Reason: "not_composed", Err: said}
 	default:
-		return &channel.Retry{Reason: "unreachable", Err: err}
+		return &channel.Retry{Reason: "unreachable", Err: said}
 	}
 }

@@ -134,7 +134,9 @@ func (s *Server) Cut() {
 // Close ends the server.
 func (s *Server) Close() error {
 	s.Cut()
-	return errors.Join(s.imapServer.Close(), s.smtpServer.Close())
+	err := errors.Join(s.imapServer.Close(), s.smtpServer.Close())
+	_, _ = s.imap.Close(), s.smtp.Close() // closed already, unless it had not begun to serve
+	return err
 }
 
 // Settings are those of a channel that uses the server.
