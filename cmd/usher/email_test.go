@@ -56,7 +56,7 @@ func runMail(t *testing.T, house mailHouse) {
 			t.Error(err)
 		}
 	}()
-	m := &postRoom{shopfloor: shopfloor{t: t, client: p.client(), url: p.url}, house: house, dir: dir}
+	m := &postRoom{shopfloor: shopfloor{t: t, client: p.client(), url: p.url}, house: house, dir: dir, log: p.stderr}
 	m.open(t)
 	for _, part := range []struct {
 		name string
@@ -69,12 +69,16 @@ func runMail(t *testing.T, house mailHouse) {
 		{"another subject is another matter", m.another},
 		{"a stranger with a stolen thread gets a conversation of his own", m.spoofed},
 		{"somebody to whom the mail was given writes into the conversation", m.guest},
-		{"absence notes, lists and our own mail are quiet", m.quiet},
+		{"whoever has the tag and fails verification is a guest", m.forged},
+		{"absence notes and our own mail are quiet", m.quiet},
+		{"what a list sends on is answered by people alone", m.list},
 		{"a mail that came back", m.bounced},
 		{"usher answers by itself once a day", m.capped},
 		{"who is known from elsewhere answers a mail that he was sent", m.known},
 		{"the mailbox begins anew", m.reset},
 		{"mails at which a reader might choke do not stop those behind them", m.bombs},
+		{"customers whose mail is not as it should be are heard", m.odd},
+		{"a machine that says nothing of what it is", m.storm},
 	} {
 		if !t.Run(part.name, part.run) {
 			t.Fatalf("the server says:\n%s", p.stderr)
@@ -87,6 +91,7 @@ type postRoom struct {
 	shopfloor
 	house mailHouse
 	dir   string
+	log   fmt.Stringer
 
 	delivered    [][]byte
 	conversation string         // Alice's
@@ -348,6 +353,106 @@ func (m *postRoom) guest(t *testing.T) {
 	}
 }
 
+func (m *postRoom) forged(t *testing.T) {
+	t.Helper()
+	to := bare(m.last.Header("Reply-To")) // everybody in Cc has it
+	m.deliver(t, emailtest.Text{From: "Alice <" + alice + ">", To: to, Subject: "Re: Refund", Body: "send it to my new address", DMARC: "fail"}.Raw())
+	got := m.arrives(t, "send it to my new address")
+	if got.ConversationID != m.conversation || got.From != nil || !strings.HasPrefix(got.Text, "["+alice+"：发件人验证未通过]") {
+		t.Errorf("in %s, not %s, from %+v: %q", got.ConversationID, m.conversation, got.From, got.Text)
+	}
+}
+
+func (m *postRoom) list(t *testing.T) {
+	t.Helper()
+	m.deliver(t, emailtest.Text{
+		From: "gina@customer.example", Subject: "through the group", Body: "where is my parcel", DMARC: "pass",
+		Header: []string{"List-Id: <support.shop.example>", "Precedence: list"},
+	}.Raw())
+	c := m.arrives(t, "where is my parcel").ConversationID
+	m.do(t, http.MethodPost, "/v1/conversations/"+c+"/messages", map[string]any{"author": "system", "text": "We have your mail."}, nil)
+	m.eventuallyTrue(t, func() error {
+		ms, err := m.messages(t.Context(), c)
+		if err != nil {
+			return err
+		}
+		if d := ms[len(ms)-1].Delivery; d.State != "failed" || d.Error != "automatic_mail" {
+			return fmt.Errorf("the automatic answer is %+v", d)
+		}
+		return nil
+	})
+	if s := m.reply(t, c, "It is at the post office."); s.To != "gina@customer.example" {
+		t.Errorf("the answer went to %s", s.To)
+	}
+}
+
+func (m *postRoom) odd(t *testing.T) {
+	t.Helper()
+	crlf := func(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
+	cases := map[string][]byte{
+		"a zero width":  crlf("From: odd0@c.example\nTo: support@shop.example\nMessage-ID: <odd0@c.example>\nContent-Type: text/html; charset=utf-8\n\n<p>&#8203;</p>\n"),
+		"the same one":  crlf("From: odd1@c.example\nSubject: odd 1\n\nthe same words\n"),
+		"the same two":  crlf("From: odd2@c.example\nSubject: odd 2\n\nthe same words\n"),
+		"a long report": crlf("X-Spam-Report: " + strings.Repeat("x", 70<<10) + "\nFrom: odd3@c.example\nSubject: odd 3\n\nwords\n"),
+		"a control":     crlf("From: odd4@c.example\nSubject: odd 4\nMessage-ID: <odd4\u0085@c.example>\n\nwords\n"),
+		"a long name":   crlf("From: \"" + strings.Repeat("n ", 600) + "\" <odd5@c.example>\nSubject: odd 5\n\nwords\n"),
+		"a form":        crlf("From: noreply@form.example\nSubject: odd 7\n\nwords\n"),
+		"no sender":     crlf("Subject: odd 8\n\nwords\n"),
+	}
+	want := map[string]string{
+		"a zero width": "[空邮件]", "the same one": "odd 1\n", "the same two": "odd 2\n", "a long report": "odd 3\n", "a control": "odd 4\n",
+		"a long name": "odd 5\n", "a form": "odd 7\n", "no sender": "odd 8\n",
+	}
+	for i, from := range []string{
+		"anna@x.example <from0@c.example>", "Anna [Acme] <from1@c.example>", "Support: Anna <from2@c.example>", "=?x-none?Q?Hi?= <from3@c.example>",
+		"=?utf-7?Q?Hi?= <from4@c.example>", "taro..yamada.@docomo.ne.jp", "\xd5\xc5\xc8\xfd <from6@c.example>", "李 <from7@例子.example>", "a@" + strings.Repeat("b", 80) + ".example",
+	} {
+		name := fmt.Sprintf("from %d", i)
+		cases[name] = crlf("From: " + from + "\nTo: support@shop.example\nSubject: " + name + ".\n\nwords\n")
+		want[name] = name + ".\n"
+	}
+	for _, raw := range cases {
+		m.deliver(t, raw)
+	}
+	for name, text := range want {
+		if got := m.arrives(t, text); strings.Contains(name, "no sender") && len(got.Attachments) != 1 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	m.drained(t)
+	if log := fmt.Sprint(m.log); strings.Contains(log, "c.example") || strings.Contains(log, "customer.example") {
+		t.Errorf("the log says:\n%s", log)
+	}
+}
+
+func (m *postRoom) storm(t *testing.T) {
+	t.Helper()
+	m.deliver(t, emailtest.Text{From: "robot@machine.example", Subject: "ticket", Body: "robot begins", DMARC: "pass"}.Raw())
+	c := m.arrives(t, "robot begins").ConversationID
+	s := m.reply(t, c, "Who is there?")
+	for i := range 60 {
+		m.deliver(t, emailtest.Text{
+			From: "robot@machine.example", To: bare(s.Header("Reply-To")), Subject: "Re: ticket", Body: fmt.Sprintf("robot answers %d", i), DMARC: "pass",
+		}.Raw())
+	}
+	m.deliver(t, emailtest.Text{From: "hugo@customer.example", Subject: "after the robot", Body: "hugo is here", DMARC: "pass"}.Raw())
+	m.arrives(t, "hugo is here")
+	m.drained(t)
+	ms, err := m.messages(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, x := range ms {
+		if strings.HasPrefix(x.Text, "robot answers") {
+			n++
+		}
+	}
+	if n != 30 {
+		t.Errorf("%d of 60 came through, want 30", n)
+	}
+}
+
 func (m *postRoom) quiet(t *testing.T) {
 	t.Helper()
 	before, err := m.everything(t.Context())
@@ -360,7 +465,6 @@ func (m *postRoom) quiet(t *testing.T) {
 			From: alice, To: to, Subject: "Out of office", Body: fmt.Sprintf("away %d", i), DMARC: "pass", Header: []string{"Auto-Submitted: auto-replied"},
 		}.Raw())
 	}
-	m.deliver(t, emailtest.Text{From: "news@list.example", Subject: "News", Body: "buy", Header: []string{"List-Id: <news.list.example>"}}.Raw())
 	m.deliver(t, emailtest.Text{From: emailtest.Address, Subject: "note to self", Body: "loop", DMARC: "pass"}.Raw())
 	m.deliver(t, m.last.Raw)
 	m.deliver(t, emailtest.Text{From: "carol@customer.example", Subject: "after the storm", Body: "still here", DMARC: "pass"}.Raw())

@@ -129,8 +129,9 @@ func (m *Metrics) Received(kind usher.ChannelKind, outcome string) {
 	m.received.WithLabelValues(string(kind), outcome).Inc()
 }
 
-// Mail observes a mail (stored, repeated, skipped; then person, automatic, bounce
-// or own) or a connection to a mailbox (connected, disconnected).
+// Mail observes a mail (stored, repeated, skipped, gone; then person, quiet,
+// not_understood, automatic, bounce, own or storm) or a connection to a mailbox
+// (connected, disconnected).
 func (m *Metrics) Mail(outcome string) { m.mails.WithLabelValues(outcome).Inc() }
 
 // WatchOutbox adds gauges of the outbox by state, read when the metrics are. What

@@ -86,7 +86,7 @@ type Config struct {
 	Secret []byte // at least 32 random bytes, the same as long as answers are to find their conversation
 
 	Wake    func()               // told of every fresh mail
-	Observe func(outcome string) // told of every mail: stored, repeated, skipped, person, automatic, bounce or own; and of connected and disconnected
+	Observe func(outcome string) // told of every mail: stored, repeated or skipped; then person, quiet, not_understood, automatic, bounce, own or storm; and of connected and disconnected
 	TLS     *tls.Config          // defaults to the system's; the server's name is added
 	Now     func() time.Time     // defaults to time.Now
 	Chance  func() float64       // 0 <= x < 1; spreads waits; defaults to math/rand/v2
@@ -102,8 +102,15 @@ type Config struct {
 type Adapter struct {
 	cfg Config
 
-	mu     sync.Mutex
-	recent map[string]answer // automatic answers under way or just sent, by channel and identity
+	mu      sync.Mutex
+	recent  map[string]answer // automatic answers under way or just sent, by channel and identity
+	threads map[string]thread // what came into conversations lately, by conversation and sender
+}
+
+// thread is what one sender wrote into a conversation.
+type thread struct {
+	since time.Time
+	mails int
 }
 
 // answer is a message that nobody wrote by hand.
@@ -143,7 +150,7 @@ func New(cfg Config) *Adapter {
 	if cfg.Silence <= cfg.Poll {
 		cfg.Silence = cfg.Poll + 30*time.Second
 	}
-	return &Adapter{cfg: cfg, recent: map[string]answer{}}
+	return &Adapter{cfg: cfg, recent: map[string]answer{}, threads: map[string]thread{}}
 }
 
 // account is the settings and secrets of a channel, read.

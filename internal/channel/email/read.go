@@ -2,17 +2,20 @@ package email
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net/textproto"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emersion/go-message"
 
@@ -37,6 +40,7 @@ const (
 	dropOwn       = "own"
 	dropBounce    = "bounce"
 	dropAutomatic = "automatic"
+	dropStorm     = "storm"
 )
 
 // sameSubject is how long a subject keeps mails of one sender together that name
@@ -52,13 +56,30 @@ const (
 // maxFull bounds the text with quotations that is kept beside the message.
 const maxFull = 32 << 10
 
-// keyOf is what a mail is known by when it comes again, at most 250 bytes.
+// keyOf is what a mail is known by when it comes again, at most 250 bytes: its
+// Message-ID and a hash of its body, since another body is another mail; without an
+// id a hash of all that tells two senders apart. No part is decoded.
 func keyOf(raw []byte) string {
-	key := ""
-	if m, err := Parse(raw); err == nil {
-		key = m.Key
+	var m Mail
+	e, body := m.open(raw[:min(len(raw), maxMail)])
+	if e != nil {
+		m.readHeader()
 	}
-	if key == "" || len(key) > 250 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\uFFFD' }) {
+	key := ""
+	if m.MessageID != "" {
+		sum := sha256.Sum256(body)
+		key = m.MessageID + "#" + hex.EncodeToString(sum[:8])
+	} else {
+		h := sha256.New()
+		for _, name := range []string{"From", "Date", "Subject", "Received"} {
+			for _, v := range m.Header.Values(name) {
+				h.Write([]byte(name + ":" + v + "\x00"))
+			}
+		}
+		h.Write(body)
+		key = "none:" + hex.EncodeToString(h.Sum(nil))
+	}
+	if len(key) > 250 || strings.ContainsFunc(key, func(r rune) bool { return r == ' ' || unicode.IsControl(r) || r == utf8.RuneError }) {
 		sum := sha256.Sum256(raw)
 		key = "raw:" + hex.EncodeToString(sum[:])
 	}
@@ -67,19 +88,22 @@ func keyOf(raw []byte) string {
 
 // Read implements [channel.Reader]. The sender is the address in From. Files stay
 // with the mail, which is kept as it came for 30 days: an attachment has the
-// number of its mail as its id, and no link.
+// number of its mail as its id, and no link. Every mail can be read: one from
+// which nothing can be told is handed on as its original.
 func (a *Adapter) Read(ch usher.Channel, e usher.InboxEvent) (sender string, in *channel.Inbound, err error) {
-	m, err := Parse(e.Raw)
-	if err != nil {
-		return "", nil, err
-	}
+	m := Parse(e.Raw)
 	acc := accountOf(ch.Settings, nil)
+	if m.Automatic == "list" && strings.EqualFold(m.From.Address, acc.address) {
+		m.passedOn()
+	}
 	proven := level(&m, acc.authserv)
-	from := usher.Identity{Kind: "email", Value: m.From.Address, Level: proven, Verified: proven != usher.LevelClaimed, Channel: ch.ID}
 	in = &channel.Inbound{
-		Channel: ch.ID, ExternalID: e.Key, From: from, Identities: []usher.Identity{from}, Name: m.From.Name,
-		SentAt: sentAt(m.Date, e.ReceivedAt), Text: textFor(&m, ch.Language),
+		Channel: ch.ID, ExternalID: e.Key, Name: m.From.Name, SentAt: sentAt(m.Date, e.ReceivedAt), Text: textFor(&m, ch.Language),
 		Attributes: map[string]any{attrMessageID: m.MessageID, attrFrom: m.From.Address, attrDMARC: proven != usher.LevelClaimed},
+	}
+	if m.From.Address != "" {
+		in.From = usher.Identity{Kind: "email", Value: m.From.Address, Level: proven, Verified: proven != usher.LevelClaimed, Channel: ch.ID}
+		in.Identities = []usher.Identity{in.From}
 	}
 	if base := baseSubject(m.Subject); base != "" {
 		in.Attributes[attrSubject], in.Attributes[attrThread] = base, strings.ToLower(base)
@@ -87,15 +111,16 @@ func (a *Adapter) Read(ch usher.Channel, e usher.InboxEvent) (sender string, in 
 	if m.Full != m.Text {
 		in.Attributes[attrFull] = cut(m.Full, maxFull)
 	}
-	for i := range m.Files {
-		f := &m.Files[i]
-		f.Data = nil // what follows needs none
+	if m.Automatic != "" {
+		in.Attributes[attrAutomatic] = m.Automatic
+	}
+	for i, f := range m.Files {
 		in.Attachments = append(in.Attachments, usher.Attachment{ID: fmt.Sprintf("mail_%d_%d", e.ID, i+1), Type: f.Type, Name: or(f.Name, "file"), Size: f.Size})
 	}
 	if len(m.Faults) > 0 {
 		in.Attributes[attrFaults] = m.Faults
 	}
-	if beyond(&m) {
+	if beyond(&m) || len(m.Full) > maxFull {
 		in.Attachments = append(in.Attachments, usher.Attachment{ID: fmt.Sprintf("mail_%d", e.ID), Type: "message/rfc822", Name: "mail.eml", Size: int64(len(e.Raw))})
 	}
 	b := readBounce(e.Raw, &m)
@@ -107,33 +132,43 @@ func (a *Adapter) Read(ch usher.Channel, e usher.InboxEvent) (sender string, in 
 
 // beyond reports whether a mail was not read to its end.
 func beyond(m *Mail) bool {
-	for _, f := range m.Faults {
-		if f == "structure" || f == "too large" || f == "attachment" || f == "text" {
+	return slices.ContainsFunc(m.Faults, func(f string) bool {
+		switch f {
+		case faultLarge, faultHeader, faultSender, faultStructure, faultText, faultLong, faultAttachment, faultFiles:
 			return true
+		default:
+			return false
 		}
-	}
-	return false
+	})
 }
 
 // textFor is what the agent reads and the models understand: the subject of a
 // mail that begins something, what the sender wrote, and that something is missing.
 func textFor(m *Mail, language string) string {
-	zh := strings.HasPrefix(language, "zh")
+	say := func(zh, en string) string {
+		if strings.HasPrefix(language, "zh") {
+			return zh
+		}
+		return en
+	}
 	var parts []string
 	base := baseSubject(m.Subject)
-	if answers := len(m.InReplyTo)+len(m.References) > 0 || base != oneLine(m.Subject); base != "" && !answers && !strings.HasPrefix(m.Text, base) {
+	if answers := len(m.InReplyTo)+len(m.References) > 0 || base != oneLine(m.Subject); shows(base) && !answers && !strings.HasPrefix(m.Text, base) {
 		parts = append(parts, base)
 	}
-	if strings.TrimSpace(m.Text) != "" {
+	if shows(m.Text) {
 		parts = append(parts, m.Text)
 	}
 	if len(parts) == 0 && len(m.Files) == 0 {
-		parts = append(parts, map[bool]string{true: "[空邮件]", false: "[empty mail]"}[zh])
+		parts = append(parts, say("[空邮件]", "[empty mail]"))
 	}
-	if beyond(m) {
-		parts = append(parts, map[bool]string{
-			true: "[这封邮件未能完整读取，原件已保留]", false: "[this mail could not be read completely; the original is kept]",
-		}[zh])
+	switch {
+	case slices.Contains(m.Faults, faultLarge):
+		parts = append(parts, say("[这封邮件过大，只保留了前 25 MB]", "[this mail is too large: its first 25 MB are kept]"))
+	case slices.Contains(m.Faults, faultSender):
+		parts = append(parts, say("[这封邮件没有可识别的发件人，原件已保留]", "[this mail names no sender; the original is kept]"))
+	case beyond(m):
+		parts = append(parts, say("[这封邮件未能完整读取，原件已保留]", "[this mail could not be read completely; the original is kept]"))
 	}
 	return strings.Join(parts, "\n\n")
 }
@@ -147,11 +182,12 @@ func sentAt(at, received time.Time) time.Time {
 }
 
 // place finds the conversation of a mail, or why it is none of the floor's
-// business: mails that no person wrote are kept as they came and go no further.
+// business: what answers by itself, reports and our own mail is kept as it came and
+// goes no further.
 func (a *Adapter) place(ctx context.Context, ch *usher.Channel, acc *account, m *Mail, b *bounce, in *channel.Inbound) (drop string, err error) {
 	defer func() {
 		if err == nil {
-			a.cfg.Observe(or(drop, "person"))
+			a.cfg.Observe(or(drop, outcomeOf(m)))
 		}
 	}()
 	if b != nil {
@@ -160,27 +196,82 @@ func (a *Adapter) place(ctx context.Context, ch *usher.Channel, acc *account, m 
 	if _, own := a.issued(acc, m.MessageID); own || strings.EqualFold(m.From.Address, acc.address) {
 		return dropOwn, nil
 	}
-	if m.Automatic == "bounce" {
+	switch m.Automatic {
+	case "bounce":
 		return dropBounce, nil
-	}
-	if m.Automatic != "" {
+	case "auto-submitted":
 		return dropAutomatic, nil
 	}
-	if err := a.answered(ctx, ch, acc, m, in); err != nil {
+	if err := a.find(ctx, ch, acc, m, in); err != nil {
 		return "", err
+	}
+	if in.ConversationID != "" && a.storm(ctx, m, in) {
+		return dropStorm, nil
+	}
+	return "", nil
+}
+
+// find says to which conversation a mail belongs, or that it begins one.
+func (a *Adapter) find(ctx context.Context, ch *usher.Channel, acc *account, m *Mail, in *channel.Inbound) error {
+	if err := a.answered(ctx, ch, acc, m, in); err != nil {
+		return err
 	}
 	found, err := a.tag(ctx, ch, acc, m, in)
 	if err != nil || found {
-		return "", err
+		return err
 	}
 	in.Refused = anew
 	if in.ConversationID == "" && in.From.Verified {
 		if err := a.bySubject(ctx, ch, in); err != nil {
-			return "", err
+			return err
 		}
 	}
 	in.New = in.ConversationID == ""
-	return "", nil
+	return nil
+}
+
+// How many mails of one sender a conversation takes in how long: programs that say
+// nothing of what they are answer each other for ever.
+const (
+	stormMails  = 30
+	stormWithin = time.Hour
+	maxThreads  = 10_000 // counted at once
+)
+
+// storm counts a mail and reports whether it is beyond what a person writes.
+func (a *Adapter) storm(ctx context.Context, m *Mail, in *channel.Inbound) bool {
+	// Whoever only claims an address does not use up what its owner may write.
+	key, now := in.ConversationID+"\x00"+strings.ToLower(m.From.Address)+"\x00"+string(in.From.Level), a.cfg.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.threads) >= maxThreads {
+		maps.DeleteFunc(a.threads, func(_ string, t thread) bool { return now.Sub(t.since) > stormWithin })
+	}
+	if len(a.threads) >= maxThreads {
+		clear(a.threads)
+	}
+	t := a.threads[key]
+	if now.Sub(t.since) > stormWithin {
+		t = thread{since: now}
+	}
+	t.mails++
+	a.threads[key] = t
+	if t.mails == stormMails+1 {
+		a.cfg.Log.WarnContext(ctx, "too many mails of one sender: the rest of this hour is set aside", slog.String("channel", in.Channel), slog.String("conversation_id", in.ConversationID))
+	}
+	return t.mails > stormMails
+}
+
+// outcomeOf is what a mail that is handed on counts as.
+func outcomeOf(m *Mail) string {
+	switch {
+	case slices.Contains(m.Faults, faultSender):
+		return "not_understood"
+	case m.Automatic != "":
+		return "quiet"
+	default:
+		return "person"
+	}
 }
 
 // anew lets a mail that is not its sender's to write begin a conversation of its own.
@@ -224,9 +315,10 @@ func (a *Adapter) ours(ctx context.Context, ch *usher.Channel, acc *account, mes
 }
 
 // tag looks for an address of ours with a conversation in it. Whoever writes from
-// the address to which we had sent it has proven that he reads what comes there.
-// Somebody else who has it was given our mail: he may write into the conversation,
-// and answers go where they went before.
+// the address to which we had sent it has proven that he reads what comes there,
+// unless our own mail server says that he does not write from there: everybody to
+// whom our mail was passed on has the tag. Somebody else who has it may write into
+// the conversation, and answers go where they went before.
 func (a *Adapter) tag(ctx context.Context, ch *usher.Channel, acc *account, m *Mail, in *channel.Inbound) (found bool, err error) {
 	for _, to := range m.To {
 		id, mailed, ok := a.openAddress(acc, ch.ID, to.Address, m.From.Address)
@@ -243,23 +335,31 @@ func (a *Adapter) tag(ctx context.Context, ch *usher.Channel, acc *account, m *M
 		if in.ConversationID != c.ID {
 			in.ConversationID, in.ReplyTo = c.ID, ""
 		}
-		if mailed {
+		forged := judge(m, acc.authserv) == saysFail
+		if mailed && !forged {
 			in.From.Level, in.From.Verified = usher.LevelProven, true
 			in.Identities = []usher.Identity{in.From}
 			if err := a.attach(ctx, ch, &c, in.From); err != nil {
 				return false, err
 			}
 		}
-		in.Refused = func(in *channel.Inbound) bool { return guest(in, &c, m) }
+		in.Refused = func(in *channel.Inbound) bool { return guest(in, &c, m, forged, ch.Language) }
 		return true, nil
 	}
 	return false, nil
 }
 
 // guest lets a mail with a valid tag in by somebody who is not the customer.
-func guest(in *channel.Inbound, c *usher.Conversation, m *Mail) bool {
+func guest(in *channel.Inbound, c *usher.Conversation, m *Mail, forged bool, language string) bool {
 	in.CustomerID, in.Identities, in.From, in.Name = c.CustomerID, nil, usher.Identity{}, ""
-	in.Text = "[" + m.From.Address + "]\n\n" + in.Text
+	who := or(m.From.Address, "?")
+	switch {
+	case forged && strings.HasPrefix(language, "zh"):
+		who += "：发件人验证未通过"
+	case forged:
+		who += ": the sender failed verification"
+	}
+	in.Text = "[" + who + "]\n\n" + in.Text
 	in.Refused = anew
 	return true
 }
@@ -269,7 +369,7 @@ func guest(in *channel.Inbound, c *usher.Conversation, m *Mail) bool {
 func (a *Adapter) attach(ctx context.Context, ch *usher.Channel, c *usher.Conversation, id usher.Identity) error {
 	_, err := a.cfg.People.Attach(ctx, usher.Principal{Kind: "system", ID: "channel:" + ch.ID}, c.CustomerID, id, "otp")
 	if e, ok := errors.AsType[*usher.Error](err); ok && e.Code != usher.Unavailable && e.Code != usher.Overloaded && e.Code != usher.Internal {
-		a.cfg.Log.InfoContext(ctx, "address not attached", slog.String("customer_id", c.CustomerID), slog.Any("error", err))
+		a.cfg.Log.InfoContext(ctx, "address not attached", slog.String("customer_id", c.CustomerID), slog.String("code", string(e.Code)))
 		return nil
 	}
 	return err
@@ -296,23 +396,22 @@ type bounce struct {
 	ids    []string // of the mail that it is about
 }
 
+// maxReport bounds what is read of a delivery report, in bytes.
+const maxReport = 1 << 20
+
 // readBounce reads a delivery report (RFC 3464); nil when raw is none.
 func readBounce(raw []byte, m *Mail) *bounce {
 	mediaType, params, _ := m.Header.ContentType()
 	if mediaType != "multipart/report" || params["report-type"] != "" && !strings.EqualFold(params["report-type"], "delivery-status") {
 		return nil
 	}
-	// An encoding that nobody knows is an error, and does not hide the parts.
-	e, _ := message.ReadWithOptions(bytes.NewReader(raw[:min(len(raw), bodySample)]), &message.ReadOptions{MaxHeaderBytes: maxHeader})
+	e, _ := new(Mail).open(raw[:min(len(raw), maxReport)])
 	if e == nil {
 		return nil
 	}
 	b := &bounce{ids: append(append([]string{}, m.InReplyTo...), m.References...)}
 	parts := 0
-	_ = walk(e, 0, func(p *message.Entity, depth int) error { // what can be read counts
-		if parts++; parts > maxParts || depth > maxDepth {
-			return errBomb
-		}
+	_ = walk(e, 0, &parts, func(p *message.Entity) { // what can be read counts
 		mediaType, _, _ := p.Header.ContentType()
 		in := textproto.NewReader(bufio.NewReader(p.Body))
 		switch mediaType {
@@ -325,9 +424,29 @@ func readBounce(raw []byte, m *Mail) *bounce {
 			h, _ := in.ReadMIMEHeader() // as far as it goes
 			b.ids = append(b.ids, strings.Trim(strings.TrimSpace(h.Get("Message-Id")), "<>"))
 		}
-		return nil
 	})
 	return b
+}
+
+// walk visits the leaves of e in order, within bounds.
+func walk(e *message.Entity, depth int, parts *int, leaf func(*message.Entity)) error {
+	if *parts++; *parts > maxParts || depth > maxDepth {
+		return errBomb
+	}
+	mr := e.MultipartReader()
+	if mr == nil {
+		leaf(e)
+		return nil
+	}
+	for {
+		p, err := mr.NextPart()
+		if p == nil {
+			return err // io.EOF at the end
+		}
+		if err := walk(p, depth+1, parts, leaf); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
 }
 
 // bounced records that messages of ours did not arrive.

@@ -111,44 +111,74 @@ func baseSubject(s string) string {
 	}
 }
 
-// level is how well the sender is proven: by the word of our own mail server on
-// top, if it says dmarc=pass of the domain in From. SPF and DKIM alone say
-// nothing of From.
+// verdict is the word of our own mail server on who sent a mail.
+type verdict string
+
+// What it can say.
+const (
+	saysNothing verdict = ""
+	saysPass    verdict = "pass"
+	saysFail    verdict = "fail"
+)
+
+// level is how well the sender is proven.
 func level(m *Mail, authserv string) usher.Level {
-	if authserv == "" || len(m.Header.Values("From")) != 1 || len(addresses(&m.Header, "From")) != 1 {
-		return usher.LevelClaimed
-	}
-	_, domain, _ := cutLast(strings.ToLower(m.From.Address), "@")
-	for _, v := range m.Header.Values("Authentication-Results") {
-		bare, ok := withoutComments(v)
-		id, results, err := authres.Parse(bare)
-		if !strings.EqualFold(strings.TrimSpace(id), authserv) {
-			continue
-		}
-		// Those below are not ours to believe.
-		if !ok || err != nil || !passes(results, domain) {
-			return usher.LevelClaimed
-		}
+	if judge(m, authserv) == saysPass {
 		return usher.LevelProven
 	}
 	return usher.LevelClaimed
 }
 
-// passes reports whether DMARC has passed for the domain, and nothing says otherwise.
-func passes(results []authres.Result, domain string) bool {
-	passed := false
+// judge reads the word of our own mail server on top: pass if it says dmarc=pass
+// of the domain in From, fail if it says anything else of DMARC but none. SPF and
+// DKIM alone say nothing of From.
+func judge(m *Mail, authserv string) verdict {
+	if authserv == "" {
+		return saysNothing
+	}
+	_, domain, _ := cutLast(strings.ToLower(m.From.Address), "@")
+	for _, v := range m.Header.Values("Authentication-Results") {
+		bare, ok := withoutComments(v)
+		id, _, _ := strings.Cut(bare, ";")
+		if words := strings.Fields(id); len(words) == 0 || !strings.EqualFold(words[0], authserv) {
+			continue
+		}
+		// Those below are not ours to believe.
+		_, results, err := authres.Parse(bare)
+		if !ok || err != nil {
+			return saysFail
+		}
+		word := ofDMARC(results, domain)
+		if word == saysPass && (!m.exact || len(m.Header.Values("From")) != 1 || len(recipients(m.Header.Get("From"))) != 1) {
+			return saysFail // of whom, nobody knows
+		}
+		return word
+	}
+	return saysNothing
+}
+
+// ofDMARC is what results say of DMARC for the domain.
+func ofDMARC(results []authres.Result, domain string) verdict {
+	passed, none := false, false
 	for _, r := range results {
 		d, ok := r.(*authres.DMARCResult)
 		if !ok {
 			continue
 		}
 		from := strings.ToLower(strings.TrimSpace(d.From))
-		if d.Value != authres.ResultPass || from != "" && from != domain && !strings.HasSuffix(domain, "."+from) {
-			return false
+		switch {
+		case d.Value == authres.ResultNone:
+			none = true
+		case d.Value != authres.ResultPass || from != "" && from != domain && !strings.HasSuffix(domain, "."+from):
+			return saysFail
+		default:
+			passed = true
 		}
-		passed = true
 	}
-	return passed
+	if passed && !none {
+		return saysPass
+	}
+	return saysNothing
 }
 
 // withoutComments takes comments off a header's value and what stands in quotes:
