@@ -16,6 +16,12 @@ func (db *DB) Mailbox(ctx context.Context, channel, box string) (validity, last 
 	return validity, last, ok, wrap("read mailbox", err)
 }
 
+// AnyMailbox reports whether a mailbox of a channel was ever read.
+func (db *DB) AnyMailbox(ctx context.Context, channel string) (read bool, err error) {
+	err = db.row(ctx, `SELECT EXISTS (SELECT 1 FROM mailboxes WHERE channel = ?)`, []any{channel}, &read)
+	return read, wrap("read mailboxes", err)
+}
+
 // PutMailbox keeps how far a mailbox was read. Others of the channel are
 // forgotten: it reads one.
 func (db *DB) PutMailbox(ctx context.Context, channel, box string, validity, last uint32) error {

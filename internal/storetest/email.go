@@ -11,6 +11,7 @@ import (
 // Email is the store as the e-mail channel needs it.
 type Email interface {
 	Channels
+	AnyMailbox(ctx context.Context, channel string) (bool, error)
 	Mailbox(ctx context.Context, channel, box string) (validity, last uint32, ok bool, err error)
 	PutMailbox(ctx context.Context, channel, box string, validity, last uint32) error
 	MailThread(ctx context.Context, channel string, from usher.Identity, subject string, since time.Time) (conversationID string, ok bool, err error)
@@ -58,9 +59,18 @@ func testMailboxes(t *testing.T, _ *store, e Email) {
 			t.Fatal(err)
 		}
 	}
+	had := func(channel string, want bool) {
+		t.Helper()
+		if got := must[bool](t)(e.AnyMailbox(ctx, channel)); got != want {
+			t.Errorf("a mailbox of %s was read: got %v", channel, got)
+		}
+	}
 	is("mail", "a", 0, 0, false)
+	had("mail", false)
 	put("mail", "a", 7, 0)
 	is("mail", "a", 7, 0, true)
+	had("mail", true)
+	had("other", false)
 	put("mail", "a", 4294967295, 4294967295)
 	put("other", "b", 1, 2)
 	is("mail", "a", 4294967295, 4294967295, true)

@@ -56,6 +56,8 @@ type Store interface {
 	ChannelSecrets(ctx context.Context, id string) (map[string]string, error)
 	// PutInboxEvent stores a mail as it came, once: false means that it was there before.
 	PutInboxEvent(ctx context.Context, channel, key string, raw []byte) (fresh bool, err error)
+	// AnyMailbox reports whether a mailbox of the channel was ever read.
+	AnyMailbox(ctx context.Context, channel string) (bool, error)
 	// Mailbox is how far a mailbox was read; false = never.
 	Mailbox(ctx context.Context, channel, box string) (validity, last uint32, ok bool, err error)
 	PutMailbox(ctx context.Context, channel, box string, validity, last uint32) error

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (a *Adapter) own(ctx context.Context, ch usher.Channel, secrets map[string]
 	}
 	b := &box{
 		adapter: a, channel: ch.ID, acc: acc, poll: poll, silence: silence, name: acc.imap.user + "@" + acc.imap.addr() + "/" + acc.folder,
-		failed: map[imap.UID]int{}, fresh: make(chan struct{}, 1),
+		failed: map[imap.UID]failure{}, settled: map[imap.UID]bool{}, fresh: make(chan struct{}, 1),
 	}
 	o.done.Go(func() { b.run(ctx) })
 	return o
@@ -116,8 +117,16 @@ type box struct {
 	poll    time.Duration
 	silence time.Duration
 	name    string
-	failed  map[imap.UID]int // how often the server would not give a mail
-	fresh   chan struct{}    // the server says that there is more
+	seen    uint32 // UIDVALIDITY to which these UIDs belong, all beyond what was read
+	failed  map[imap.UID]failure
+	settled map[imap.UID]bool // stored, or left out
+	fresh   chan struct{}     // the server says that there is more
+}
+
+// failure is that the server would not give a mail.
+type failure struct {
+	times int
+	again time.Time // not asked for before
 }
 
 // run connects again whenever a connection ends, at growing intervals as long as
@@ -279,42 +288,72 @@ func (b *box) look(ctx context.Context, client *imapclient.Client) error {
 	if err != nil {
 		return fmt.Errorf("select folder: %w", err)
 	}
+	if b.seen != sel.UIDValidity {
+		b.seen = sel.UIDValidity
+		b.forget(func(imap.UID) bool { return true })
+	}
 	validity, last, known, err := store.Mailbox(ctx, b.channel, b.name)
 	if err != nil {
 		return err
 	}
-	var uids []imap.UID
-	switch {
-	case !known: // what was there before usher is nobody's conversation
-		if last, err = newest(client, sel); err != nil {
+	if !known || validity != sel.UIDValidity {
+		return b.begin(ctx, client, sel)
+	}
+	if sel.NumMessages == 0 {
+		return nil
+	}
+	uids, err := after(client, imap.UID(last))
+	if err != nil {
+		return err
+	}
+	_, err = b.take(ctx, client, uids, func(uid imap.UID) error {
+		if err := store.PutMailbox(ctx, b.channel, b.name, sel.UIDValidity, uint32(uid)); err != nil {
 			return err
 		}
-		return store.PutMailbox(ctx, b.channel, b.name, sel.UIDValidity, last)
-	case validity != sel.UIDValidity: // UIDs mean other mails now; what was seen is known by its key
-		if last, err = newest(client, sel); err != nil {
-			return err
-		}
+		b.forget(func(u imap.UID) bool { return u <= uid })
+		return nil
+	})
+	return err
+}
+
+// begin notes where a mailbox ends that was not read before, or whose UIDs mean
+// other mails now. What was there before usher is nobody's conversation; but where
+// the channel had a mailbox, the last days are read again: it has only another
+// name, or is made anew, and what was seen is known by its key.
+func (b *box) begin(ctx context.Context, client *imapclient.Client, sel *imap.SelectData) error {
+	store := b.adapter.cfg.Store
+	last, err := newest(client, sel)
+	if err != nil {
+		return err
+	}
+	before, err := store.AnyMailbox(ctx, b.channel)
+	if err != nil {
+		return err
+	}
+	if before {
 		b.adapter.cfg.Log.WarnContext(ctx, "mailbox is another one: the last days are read again", slog.String("channel", b.channel))
-		if uids, err = b.since(client); err != nil {
+		uids, err := b.since(client)
+		if err != nil {
 			return err
 		}
 		if len(uids) > 0 {
 			last = max(last, uint32(slices.Max(uids)))
 		}
-		clear(b.failed)
-		if err := b.take(ctx, client, uids, nil); err != nil {
+		if all, err := b.take(ctx, client, uids, nil); err != nil || !all {
 			return err
 		}
-		return store.PutMailbox(ctx, b.channel, b.name, sel.UIDValidity, last)
-	case sel.NumMessages == 0:
-		return nil
 	}
-	if uids, err = after(client, imap.UID(last)); err != nil {
+	if err := store.PutMailbox(ctx, b.channel, b.name, sel.UIDValidity, last); err != nil {
 		return err
 	}
-	return b.take(ctx, client, uids, func(uid imap.UID) error {
-		return store.PutMailbox(ctx, b.channel, b.name, sel.UIDValidity, uint32(uid))
-	})
+	b.forget(func(imap.UID) bool { return true })
+	return nil
+}
+
+// forget drops what is known of mails.
+func (b *box) forget(these func(imap.UID) bool) {
+	maps.DeleteFunc(b.failed, func(uid imap.UID, _ failure) bool { return these(uid) })
+	maps.DeleteFunc(b.settled, func(uid imap.UID, _ bool) bool { return these(uid) })
 }
 
 // newest is the last UID that was given.
@@ -365,41 +404,71 @@ func (b *box) since(client *imapclient.Client) ([]imap.UID, error) {
 
 // Bounds of a look.
 const (
-	tries     = 3  // of a mail that the server does not give, before it is left out
+	tries     = 10 // of a mail that the server does not give, over a quarter of an hour, before it is left out
 	saveEvery = 25 // mails, after which it is written how far the mailbox is read
 )
 
-// take stores mails, in order, and says how far it is: every so often and at the end.
-func (b *box) take(ctx context.Context, client *imapclient.Client, uids []imap.UID, save func(imap.UID) error) error {
-	a := b.adapter
+// take stores mails, in order, and says how far it is: every so often and at the
+// end. A mail that the server does not give holds up none behind it, but how far it
+// is: all is false until it is given or left out.
+func (b *box) take(ctx context.Context, client *imapclient.Client, uids []imap.UID, save func(imap.UID) error) (all bool, err error) {
+	all = true
 	for i, uid := range uids {
-		raw, err := fetch(client, uid)
-		var refused *imap.Error
-		asked := errors.As(err, &refused)
-		switch {
-		case asked && b.failed[uid]+1 >= tries:
-			a.cfg.Log.ErrorContext(ctx, "mail left out: the server does not give it", slog.String("channel", b.channel), slog.Int64("uid", int64(uid)), slog.Any("error", err))
-			a.cfg.Observe("skipped")
-			delete(b.failed, uid)
-		case err != nil:
-			if asked {
-				b.failed[uid]++
+		if !b.settled[uid] {
+			if err := b.takeOne(ctx, client, uid); err != nil {
+				return false, err
 			}
-			return err
-		case len(raw) > 0:
-			if err := b.keep(ctx, raw); err != nil {
-				return err
-			}
-			delete(b.failed, uid)
 		}
-		if save != nil && (i == len(uids)-1 || i%saveEvery == saveEvery-1) {
+		all = all && b.settled[uid]
+		if save != nil && all && (i == len(uids)-1 || i%saveEvery == saveEvery-1) {
 			if err := save(uid); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
+	return all, nil
+}
+
+// takeOne stores a mail, or leaves it out when the server has not given it for long.
+func (b *box) takeOne(ctx context.Context, client *imapclient.Client, uid imap.UID) error {
+	a, now := b.adapter, b.adapter.cfg.Now()
+	if b.failed[uid].again.After(now) {
+		return nil
+	}
+	log := a.cfg.Log.With(slog.String("channel", b.channel), slog.Int64("uid", int64(uid)))
+	raw, err := fetch(client, uid)
+	no, kept := errors.AsType[refused](err)
+	switch {
+	case err == nil:
+		if err := b.keep(ctx, raw); err != nil {
+			return err
+		}
+	case errors.Is(err, errGone):
+		log.InfoContext(ctx, "mail is gone before it was read")
+		a.cfg.Observe("gone")
+	case !kept:
+		return err
+	case b.failed[uid].times+1 < tries:
+		n := b.failed[uid].times + 1
+		b.failed[uid] = failure{times: n, again: now.Add(min(a.cfg.Longest, time.Second<<n))}
+		log.WarnContext(ctx, "mail not given", slog.String("reason", no.reason), slog.Int("times", n))
+		return nil
+	default:
+		log.ErrorContext(ctx, "mail left out: the server does not give it", slog.String("reason", no.reason))
+		a.cfg.Observe("skipped")
+	}
+	b.settled[uid] = true
 	return nil
 }
+
+// errGone says that a mail is not there any more.
+var errGone = errors.New("fetch mail: it is gone")
+
+// refused says that the server keeps a mail to itself. Of what it says, only the
+// code: its words may repeat the mail.
+type refused struct{ reason string } //nolint:errname // what the mail is
+
+func (r refused) Error() string { return "fetch mail: refused: " + r.reason }
 
 // keep stores a mail as it came.
 func (b *box) keep(ctx context.Context, raw []byte) error {
@@ -416,28 +485,39 @@ func (b *box) keep(ctx context.Context, raw []byte) error {
 	return nil
 }
 
-// fetch returns a mail as it came, at most a byte more than is read of one; nil
-// when it is gone. It asks for the whole of it: servers answer a request for a
-// part in ways that cannot be read.
+// fetch returns a mail as it came, at most a byte more than is read of one. It asks
+// for the whole of it: servers answer a request for a part in ways that cannot be read.
 func fetch(client *imapclient.Client, uid imap.UID) (raw []byte, err error) {
 	cmd := client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{
 		UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}},
 	})
-	defer func() {
-		if end := cmd.Close(); err == nil && end != nil {
-			raw, err = nil, fmt.Errorf("fetch mail: %w", end)
-		}
-	}()
-	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
-		for item := msg.Next(); item != nil; item = msg.Next() {
+	there := false
+	for msg := cmd.Next(); msg != nil && err == nil; msg = cmd.Next() {
+		for item := msg.Next(); item != nil && err == nil; item = msg.Next() {
 			section, ok := item.(imapclient.FetchItemDataBodySection)
-			if !ok || section.Literal == nil {
+			if !ok {
 				continue
 			}
-			if raw, err = io.ReadAll(io.LimitReader(section.Literal, maxMail+1)); err != nil {
-				return nil, fmt.Errorf("fetch mail: %w", err)
+			there = true
+			if section.Literal != nil {
+				raw, err = io.ReadAll(io.LimitReader(section.Literal, maxMail+1))
 			}
 		}
 	}
-	return raw, nil
+	if end := cmd.Close(); err == nil {
+		err = end
+	}
+	said, kept := errors.AsType[*imap.Error](err)
+	switch {
+	case kept:
+		return nil, refused{strings.TrimSpace(string(said.Type) + " " + string(said.Code))}
+	case err != nil:
+		return nil, fmt.Errorf("fetch mail: %w", err)
+	case !there:
+		return nil, errGone
+	case len(raw) == 0:
+		return nil, refused{"empty"}
+	default:
+		return raw, nil
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http/httptest"
@@ -38,6 +39,16 @@ type store struct {
 	last     *usher.Message
 	toSender int
 	inThread int
+	failing  int // so often it cannot be written
+}
+
+// fails reports whether what is to be written is lost.
+func (s *store) fails() error {
+	if s.failing == 0 {
+		return nil
+	}
+	s.failing--
+	return errors.New("disk full")
 }
 
 func (s *store) Channels(context.Context) ([]usher.Channel, error) {
@@ -55,6 +66,9 @@ func (s *store) ChannelSecrets(context.Context, string) (map[string]string, erro
 func (s *store) PutInboxEvent(_ context.Context, ch, key string, raw []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.fails(); err != nil {
+		return false, err
+	}
 	if slices.ContainsFunc(s.events, func(e usher.InboxEvent) bool { return e.Channel == ch && e.Key == key }) {
 		return false, nil
 	}
@@ -72,8 +86,33 @@ func (s *store) Mailbox(_ context.Context, ch, box string) (validity, last uint3
 func (s *store) PutMailbox(_ context.Context, ch, box string, validity, last uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.fails(); err != nil {
+		return err
+	}
 	s.box[ch+box] = [2]uint32{validity, last}
 	return nil
+}
+
+func (s *store) AnyMailbox(_ context.Context, ch string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.box {
+		if strings.HasPrefix(name, ch) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// bodies are those of the mails that were stored, in order.
+func (s *store) bodies() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, e := range s.events {
+		all = append(all, email.Parse(e.Raw).Text)
+	}
+	return strings.Join(all, ", ")
 }
 
 func (s *store) LastInbound(context.Context, string, string) (usher.Message, bool, error) {
@@ -260,6 +299,106 @@ func TestLarge(t *testing.T) {
 	_, in, err := adapter(email.Config{}).Read(s.channels[0], s.events[0])
 	if err != nil || len(in.Text) > usher.MaxTextBytes || !strings.Contains(in.Text, "its first 25 MB are kept") || len(in.Attachments) != 1 {
 		t.Errorf("%v: %d bytes of text, %+v", err, len(in.Text), in.Attachments)
+	}
+}
+
+// TestRefused: a mail that the server keeps to itself is left out after some tries,
+// and so is one of which it gives nothing; those behind it are read, also when the
+// mailbox begins anew.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for name, anew := range map[string]bool{"as it comes": false, "when the mailbox begins anew": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house(t)
+			s := storeOf(h)
+			var log bytes.Buffer
+			var mu sync.Mutex
+			skipped := 0
+			delete(s.channels[0].Settings, "poll_s")
+			h.Refuse(1, emailtest.SaysNo)
+			h.Refuse(2, emailtest.GivesNothing)
+			if anew {
+				set := h.Settings()
+				s.box["mail"+set["imap_user"]+"@"+set["imap_host"]+":"+set["imap_port"]+"/"+set["folder"]] = [2]uint32{4242, 7}
+				deliver(t, h, mailOf(1), mailOf(2), mailOf(3))
+			}
+			running(t, email.Config{Store: s, Poll: 30 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil)), Observe: func(o string) {
+				mu.Lock()
+				defer mu.Unlock()
+				if o == "skipped" {
+					skipped++
+				}
+			}})
+			if !anew {
+				eventually(t, "the mailbox is read", func() bool { read, _ := s.known(); return read })
+				deliver(t, h, mailOf(1), mailOf(2), mailOf(3))
+			}
+			eventually(t, "the last is stored", func() bool { return s.bodies() == "body 3" })
+			eventually(t, "two are left out", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return skipped == 2
+			})
+			deliver(t, h, mailOf(4))
+			eventually(t, "and what comes then is", func() bool { return s.bodies() == "body 3, body 4" })
+			if strings.Contains(log.String(), "customer.example") {
+				t.Errorf("the log says:\n%s", &log)
+			}
+		})
+	}
+}
+
+// TestNewName: a mailbox that gets another name in the settings loses nothing of
+// what came meanwhile, and nothing comes twice.
+func TestNewName(t *testing.T) {
+	t.Parallel()
+	h := house(t)
+	s := storeOf(h)
+	lost := make(chan struct{}, 1)
+	running(t, email.Config{Store: s, Observe: func(o string) {
+		if o == "disconnected" {
+			select {
+			case lost <- struct{}{}:
+			default:
+			}
+		}
+	}})
+	eventually(t, "the mailbox is read", func() bool { read, _ := s.known(); return read })
+	deliver(t, h, mailOf(1))
+	eventually(t, "a mail is stored", func() bool { return s.bodies() == "body 1" })
+	set := func(name, value string) {
+		settings := h.Settings()
+		settings[name] = value
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.channels[0].Settings = settings
+	}
+	set("imap_port", "1") // the old name leads nowhere
+	<-lost
+	deliver(t, h, mailOf(2), mailOf(3))
+	set("imap_host", "localhost")
+	eventually(t, "nothing is lost", func() bool { return s.bodies() == "body 1, body 2, body 3" })
+	deliver(t, h, mailOf(4))
+	eventually(t, "and what comes then is stored", func() bool { return s.bodies() == "body 1, body 2, body 3, body 4" })
+}
+
+// TestStoreFails: a mail that cannot be stored is not read until it is.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	h := house(t)
+	s := storeOf(h)
+	running(t, email.Config{Store: s})
+	eventually(t, "the mailbox is read", func() bool { read, _ := s.known(); return read })
+	s.mu.Lock()
+	s.failing = 5
+	s.mu.Unlock()
+	deliver(t, h, mailOf(1), mailOf(2), mailOf(3))
+	eventually(t, "all are stored, in order and once", func() bool { return s.bodies() == "body 1, body 2, body 3" })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing != 0 {
+		t.Error("the store has not failed")
 	}
 }
 

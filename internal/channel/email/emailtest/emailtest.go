@@ -64,6 +64,8 @@ type Server struct {
 	logins int
 	last   uint32
 	conns  map[net.Conn]bool
+
+	refused map[imap.UID]Refusal
 }
 
 // New starts a server on the loopback.
@@ -71,7 +73,7 @@ func New() (*Server, error) { return Start(nil, "none") }
 
 // Start starts a server with that security: none, starttls or tls.
 func Start(config *tls.Config, security string) (*Server, error) {
-	s := &Server{security: security, user: imapmemserver.NewUser(User, Password), conns: map[net.Conn]bool{}}
+	s := &Server{security: security, user: imapmemserver.NewUser(User, Password), conns: map[net.Conn]bool{}, refused: map[imap.UID]Refusal{}}
 	if err := s.user.Create(Folder, nil); err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func Start(config *tls.Config, security string) (*Server, error) {
 			s.mu.Lock()
 			s.logins++
 			s.mu.Unlock()
-			return box.NewSession(), nil, nil
+			return reading{box.NewSession().(imapserver.SessionIMAP4rev2), s}, nil, nil
 		},
 		Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}, imap.CapIdle: {}}, InsecureAuth: security == "none", TLSConfig: config, Logger: log.New(io.Discard, "", 0),
 	})
@@ -180,6 +182,47 @@ type literal struct {
 }
 
 func (l literal) Size() int64 { return l.size }
+
+// Refuse keeps a mail to itself, by UID, whoever asks for it: it says no, or gives
+// nothing of it.
+func (s *Server) Refuse(uid uint32, how Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused[imap.UID(uid)] = how
+}
+
+// Refusal is how a server keeps a mail to itself.
+type Refusal int
+
+// Ways to keep a mail.
+const (
+	SaysNo Refusal = iota
+	GivesNothing
+)
+
+// reading is a session that is not given what the server keeps to itself.
+type reading struct {
+	imapserver.SessionIMAP4rev2
+	s *Server
+}
+
+func (r reading) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *imap.FetchOptions) error {
+	uids, _ := set.(imap.UIDSet)
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for uid, how := range r.s.refused {
+		if len(options.BodySection) == 0 || !uids.Contains(uid) {
+			continue
+		}
+		if how == SaysNo {
+			return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: "From: alice@customer.example cannot be read"}
+		}
+		m := w.CreateMessage(uint32(uid))
+		m.WriteUID(uid)
+		return errors.Join(m.WriteBodySection(options.BodySection[0], 0).Close(), m.Close())
+	}
+	return r.SessionIMAP4rev2.Fetch(w, set, options)
+}
 
 // Connections counts IMAP sessions since the start.
 func (s *Server) Connections() int {
