@@ -113,6 +113,7 @@ type Adapter struct {
 type thread struct {
 	since time.Time
 	mails int
+	last  string // external id of the last
 }
 
 // answer is a message that nobody wrote by hand.

@@ -431,6 +431,45 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestStorm: a conversation takes 30 mails of one sender in an hour, however often
+// each of them is placed, and as many again in the next.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	a := adapter(email.Config{Store: &store{}, Now: func() time.Time { return now }})
+	ch := usher.Channel{ID: "mail", Kind: usher.KindEmail, Settings: map[string]string{"address": own}}
+	place := func(n int, from, conversation string) string {
+		b := raw("From: "+from+"\nTo: "+a.ReplyAddress(own, "mail", conversation, "alice@c.example"), "x")
+		_, in, err := a.Read(ch, usher.InboxEvent{ID: int64(n), Key: fmt.Sprint(n), Raw: b, ReceivedAt: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var drop string
+		for range 2 {
+			if drop, err = in.Place(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return drop
+	}
+	for n := range 60 {
+		want := ""
+		if n >= 30 {
+			want = "storm"
+		}
+		if got := place(n, "robot@c.example", "conv_1"); got != want {
+			t.Errorf("mail %d: %q, want %q", n, got, want)
+		}
+	}
+	if place(100, "bob@c.example", "conv_1") != "" || place(101, "robot@c.example", "conv_2") != "" {
+		t.Error("another sender, or another conversation, is held up")
+	}
+	now = now.Add(61 * time.Minute)
+	if place(102, "robot@c.example", "conv_1") != "" {
+		t.Error("the next hour is held up")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(raw(ordinary, "hello"))
 	f.Add(raw(ordinary+"\nContent-Type: multipart/mixed; boundary=B", "--B\n\nx\n--B--"))

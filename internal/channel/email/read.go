@@ -254,7 +254,10 @@ func (a *Adapter) storm(ctx context.Context, m *Mail, in *channel.Inbound) bool 
 	if now.Sub(t.since) > stormWithin {
 		t = thread{since: now}
 	}
-	t.mails++
+	if t.last == in.ExternalID { // placed again
+		return t.mails > stormMails
+	}
+	t.mails, t.last = t.mails+1, in.ExternalID
 	a.threads[key] = t
 	if t.mails == stormMails+1 {
 		a.cfg.Log.WarnContext(ctx, "too many mails of one sender: the rest of this hour is set aside", slog.String("channel", in.Channel), slog.String("conversation_id", in.ConversationID))
