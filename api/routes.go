@@ -64,6 +64,7 @@ func (s *Server) routes() []route {
 		{method: "PATCH", path: "/v1/conversations/:id", scopes: desk, do: handle(s.amend)},
 		{method: "GET", path: "/v1/conversations/:id/messages", scopes: readers, query: paging, do: read(s.listMessages)},
 		{method: "POST", path: "/v1/conversations/:id/messages", scopes: anyActor, status: 201, once: true, do: handle(s.reply)},
+		{method: "GET", path: "/v1/conversations/:id/messages/:message/original", scopes: anyActor, do: read(s.original)},
 		{method: "GET", path: "/v1/conversations/:id/decisions", scopes: readers, query: paging, do: read(s.listDecisions)},
 		{method: "GET", path: "/v1/conversations/:id/events", scopes: readers, query: paging, do: read(s.conversationEvents)},
 		{method: "POST", path: "/v1/conversations/:id/assign", scopes: manual, once: true, do: handle(s.assign)},

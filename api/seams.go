@@ -252,4 +252,5 @@ type Store interface {
 	AuditStore
 	EventStore
 	AnswerStore
+	OriginalStore
 }

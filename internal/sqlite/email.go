@@ -16,6 +16,15 @@ func (db *DB) Mailbox(ctx context.Context, channel, box string) (validity, last 
 	return validity, last, ok, wrap("read mailbox", err)
 }
 
+// Original returns what a channel was given under a key; false when it is not kept.
+func (db *DB) Original(ctx context.Context, channel, key string) (raw []byte, ok bool, err error) {
+	err = db.each(ctx, `SELECT raw FROM inbox_events WHERE channel = ? AND key = ?`, []any{channel, key}, func(scan func(...any) error) error {
+		ok = true
+		return scan(&raw)
+	})
+	return raw, ok, wrap("read original", err)
+}
+
 // AnyMailbox reports whether a mailbox of a channel was ever read.
 func (db *DB) AnyMailbox(ctx context.Context, channel string) (read bool, err error) {
 	err = db.row(ctx, `SELECT EXISTS (SELECT 1 FROM mailboxes WHERE channel = ?)`, []any{channel}, &read)

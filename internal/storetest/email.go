@@ -11,6 +11,7 @@ import (
 // Email is the store as the e-mail channel needs it.
 type Email interface {
 	Channels
+	Original(ctx context.Context, channel, key string) (raw []byte, ok bool, err error)
 	AnyMailbox(ctx context.Context, channel string) (bool, error)
 	Mailbox(ctx context.Context, channel, box string) (validity, last uint32, ok bool, err error)
 	PutMailbox(ctx context.Context, channel, box string, validity, last uint32) error
@@ -29,6 +30,7 @@ func RunEmail(t *testing.T, open func(t *testing.T) Email) {
 		{"mailboxes", testMailboxes},
 		{"threads by subject", testMailThread},
 		{"answers are counted", testMailAnswers},
+		{"originals", testOriginals},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -146,4 +148,19 @@ func testMailAnswers(t *testing.T, s *store, e Email) {
 	counts("in the other thread", alice, Start, "conv_2", 3, 1)
 	counts("to somebody else", bob, Start, "conv_3", 1, 1)
 	counts("since now", alice, s.now.Add(time.Second), "conv_1", 0, 2)
+}
+
+func testOriginals(t *testing.T, _ *store, e Email) {
+	ctx := t.Context()
+	must[bool](t)(e.PutInboxEvent(ctx, "mail", "k", []byte("as it came")))
+	must[bool](t)(e.PutInboxEvent(ctx, "mail", "empty", []byte{}))
+	for _, c := range []struct {
+		channel, key, want string
+		ok                 bool
+	}{{"mail", "k", "as it came", true}, {"mail", "empty", "", true}, {"mail", "l", "", false}, {"other", "k", "", false}} {
+		raw, ok, err := e.Original(ctx, c.channel, c.key)
+		if err != nil || string(raw) != c.want || ok != c.ok {
+			t.Errorf("%s of %s: got %q, %v, %v", c.key, c.channel, raw, ok, err)
+		}
+	}
 }
