@@ -58,6 +58,7 @@ export interface Message {
   received_at: string;
   delivery: { state: string; at: string; error?: string };
   decision_id?: string;
+  attributes?: Record<string, unknown>;
 }
 
 export interface Offer {
