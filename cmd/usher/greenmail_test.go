@@ -123,7 +123,7 @@ func (g *greenMail) Deliver(raw []byte) (err error) {
 
 // Sent collects what has come to the customers of the story.
 func (g *greenMail) Sent() []emailtest.Sent {
-	for _, user := range []string{alice, "dora@customer.example", "carol@customer.example", "bob@work.example"} {
+	for _, user := range []string{alice, "dora@customer.example", "carol@customer.example", "bob@work.example", "gina@customer.example", "robot@machine.example"} {
 		if err := g.collect(user); err != nil {
 			continue // nobody has written to him
 		}

@@ -466,7 +466,7 @@ var errGone = errors.New("fetch mail: it is gone")
 
 // refused says that the server keeps a mail to itself. Of what it says, only the
 // code: its words may repeat the mail.
-type refused struct{ reason string } //nolint:errname // what the mail is
+type refused struct{ reason string }
 
 func (r refused) Error() string { return "fetch mail: refused: " + r.reason }
 

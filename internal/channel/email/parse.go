@@ -98,7 +98,7 @@ func Parse(raw []byte) Mail {
 	if err != nil {
 		m.fault(faultStructure)
 	}
-	m.Full = strings.TrimSpace(newlines.Replace(joined(pieces)))
+	m.Full = strings.TrimSpace(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(joined(pieces)))
 	if len(m.Full) > maxText || slices.ContainsFunc(pieces, func(p *piece) bool { return p.cut }) {
 		m.Full = strings.TrimSpace(cut(m.Full, maxText))
 		m.fault(faultLong)
@@ -106,8 +106,6 @@ func Parse(raw []byte) Mail {
 	m.Text = Stripped(m.Full)
 	return m
 }
-
-var newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 func (m *Mail) fault(f string) {
 	if !slices.Contains(m.Faults, f) {

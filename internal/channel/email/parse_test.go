@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -229,8 +230,10 @@ func TestAlternatives(t *testing.T) {
 		"one of no width":      {alternative("--A\nContent-Type: text/plain; charset=utf-8\n\n\u200b\n" + html), "in html"},
 		"html alone":           {alternative(html), "in html"},
 		"html and its picture": {alternative("--A\nContent-Type: text/plain\n\n\n--A\nContent-Type: multipart/related; boundary=R\n\n--R\nContent-Type: text/html\n\n<b>related</b>\n--R\nContent-Type: image/png; name=a.png\n\nx\n--R--\n"), "related"},
-		"html above a list's line": {"Content-Type: multipart/mixed; boundary=M\n\n--M\nContent-Type: text/html\n\n<p>in html</p>\n--M\nContent-Type: text/plain\n\nof the list\n--M--\n",
-			"in html\nof the list"},
+		"html above a list's line": {
+			"Content-Type: multipart/mixed; boundary=M\n\n--M\nContent-Type: text/html\n\n<p>in html</p>\n--M\nContent-Type: text/plain\n\nof the list\n--M--\n",
+			"in html\nof the list",
+		},
 		"a quotation in html": {"Content-Type: text/html\n\n<div>Yes</div><div>On 2 Mar 2026 Shop &lt;a@b.example&gt; wrote:<br></div><blockquote><div>Shall we?</div><blockquote>Or not</blockquote></blockquote><div>and no</div>\n", "Yes\n\nand no"},
 	} {
 		m := email.Parse([]byte(strings.ReplaceAll(ordinary+"\nMIME-Version: 1.0\n"+c[0], "\n", "\r\n")))
@@ -249,17 +252,17 @@ func TestLimits(t *testing.T) {
 	file := func(n int) string {
 		return fmt.Sprintf("--B\nContent-Type: image/jpeg; name=photo%d.jpg\nContent-Disposition: attachment\n\nPK\x03\x04%d\n", n, n)
 	}
-	var ten string
+	var ten strings.Builder
 	for i := range 10 {
-		ten += file(i)
+		ten.WriteString(file(i))
 	}
 	for name, c := range map[string]struct {
 		raw   []byte
 		fault string
 	}{
 		"a mail":             {mixed(""), ""},
-		"ten files":          {mixed(ten), ""},
-		"eleven files":       {mixed(ten + file(10)), "files"},
+		"ten files":          {mixed(ten.String()), ""},
+		"eleven files":       {mixed(ten.String() + file(10)), "files"},
 		"60 KB of text":      {raw(ordinary, strings.Repeat("0123456789abcde\n", 60<<6)), ""},
 		"more than 60 KB":    {raw(ordinary, strings.Repeat("0123456789abcde\n", 60<<6)+"end"), "long"},
 		"3 MB of text":       {raw(ordinary, strings.Repeat("0123456789abcde\n", 3<<16)), "long"},
@@ -284,6 +287,9 @@ func TestLimits(t *testing.T) {
 
 // TestCost: no mail of 25 MB costs much to read, nor is kept in memory after it.
 func TestCost(t *testing.T) { //nolint:paralleltest // memory is measured
+	if testing.Short() {
+		t.Skip("the race detector has memory of its own")
+	}
 	mixed := func(part string, n int) []byte {
 		return raw(ordinary+"\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B", strings.Repeat("--B\n"+part, n)+"--B--\n")
 	}
@@ -440,7 +446,7 @@ func TestStorm(t *testing.T) {
 	ch := usher.Channel{ID: "mail", Kind: usher.KindEmail, Settings: map[string]string{"address": own}}
 	place := func(n int, from, conversation string) string {
 		b := raw("From: "+from+"\nTo: "+a.ReplyAddress(own, "mail", conversation, "alice@c.example"), "x")
-		_, in, err := a.Read(ch, usher.InboxEvent{ID: int64(n), Key: fmt.Sprint(n), Raw: b, ReceivedAt: now})
+		_, in, err := a.Read(ch, usher.InboxEvent{ID: int64(n), Key: strconv.Itoa(n), Raw: b, ReceivedAt: now})
 		if err != nil {
 			t.Fatal(err)
 		}

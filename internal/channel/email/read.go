@@ -65,7 +65,7 @@ func keyOf(raw []byte) string {
 	if e != nil {
 		m.readHeader()
 	}
-	key := ""
+	var key string
 	if m.MessageID != "" {
 		sum := sha256.Sum256(body)
 		key = m.MessageID + "#" + hex.EncodeToString(sum[:8])
