@@ -281,6 +281,8 @@ type Work struct {
 	WaitForS      int            `json:"wait_for_s,omitempty"` // a rule: how long it waits for the pinned agent while he is online
 	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
 	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
+
+	BehindUntil time.Time `json:"behind_until,omitzero"` // too many rules of time were due at once: none acts before
 }
 
 // On reports whether c is or was on the channel: a message from there joins it.

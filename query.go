@@ -164,7 +164,7 @@ type LiveOffers struct {
 // Alarm is a condition that a supervisor should know of.
 type Alarm struct {
 	ID             string    `json:"id"`
-	Kind           string    `json:"kind"` // nobody_accepts | no_reply | missed_offers | agent_lost
+	Kind           string    `json:"kind"` // nobody_accepts | no_reply | missed_offers | timers_behind
 	ConversationID string    `json:"conversation_id,omitempty"`
 	AgentID        string    `json:"agent_id,omitempty"`
 	Since          time.Time `json:"since"`

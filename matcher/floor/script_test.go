@@ -29,6 +29,8 @@ import (
 //	policy reserve N                      units kept for VIPs
 //	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
 //	policy overflow CHANNEL|* WHEN AFTER_S DO [TO]
+//	policy invitations N                  while everybody is busy, invite to N other channels
+//	policy steps N                        the general queue asks for less in N steps, one each second
 //	unreached CUSTOMER                    what he was last told could not be delivered
 //	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
 //	expect CUSTOMER … said WORDS_          his conversation's last message from usher begins so; on CHANNEL; waited DURATION
@@ -43,6 +45,7 @@ import (
 //	expect CUSTOMER STATUS [AGENT] [reason R] [state S]
 //	expect AGENT used N [reserved N]      presence too: expect AGENT presence P
 //	expect event TYPE                     happened since the last line that acted
+//	expect alarm KIND                     stands now
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -417,6 +420,16 @@ func (w *world) policy(key, value string, more ...string) error {
 			o.To = more[3]
 		}
 		v.Document.Overflow = append(slices.Clone(v.Document.Overflow), o)
+	case "invitations":
+		for i := range n {
+			o := usher.Overflow{When: usher.WhenBusy, Do: usher.DoInvite, To: fmt.Sprint("ch", i)}
+			v.Document.Overflow = append(slices.Clone(v.Document.Overflow), o)
+		}
+	case "steps":
+		v.Document.Queues = slices.Clone(v.Document.Queues)
+		for i := range n {
+			v.Document.Queues[0].Relax = append(slices.Clone(v.Document.Queues[0].Relax), usher.Relax{AfterS: i + 1})
+		}
 	case "selection":
 		v.Document.Queues[0].Selection = usher.Selection(value)
 	default:
@@ -561,6 +574,13 @@ func (w *world) expect(f []string) error {
 		}
 		return fmt.Errorf("got events %v", w.events)
 	}
+	if f[0] == "alarm" {
+		alarms := w.s.Live(w.now).Alarms
+		if slices.ContainsFunc(alarms, func(a usher.Alarm) bool { return a.Kind == f[1] }) {
+			return nil
+		}
+		return fmt.Errorf("got alarms %v", alarms)
+	}
 	if a, ok := w.states[f[0]]; ok {
 		for i := 1; i+1 < len(f); i += 2 {
 			var got string
@@ -608,6 +628,12 @@ func (w *world) expect(f []string) error {
 				if strings.HasPrefix(got, want) {
 					got = want
 				}
+				i++
+			case "overflowed":
+				got, want = strconv.Itoa(len(c.Work.Overflowed)), f[i+1]
+				i++
+			case "relaxed":
+				got, want = strconv.Itoa(c.Work.Relaxed), f[i+1]
 				i++
 			case "on":
 				got, want = c.Channel, f[i+1]

@@ -16,6 +16,7 @@ const (
 	missesTogether  = 10 * time.Second // offers that expire within this count as one miss
 	warnBeforeClose = 5 * time.Minute
 	silentFor       = 7 * 24 * time.Hour // WeChat, WhatsApp, e-mail: then expired
+	behindFor       = time.Minute        // too many rules of time were due for one conversation: the rest follows
 )
 
 // deadline returns when the next rule of time applies to c; zero = never. It is
@@ -79,6 +80,9 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 	if (!w.Kind.AbandonsBySilence() || w.Promised) && c.Status != usher.StatusWrapping && c.Status != usher.StatusBlocked {
 		at(w.LastMessageAt.Add(silentFor))
 	}
+	if !d.IsZero() && d.Before(w.BehindUntil) {
+		return w.BehindUntil
+	}
 	return d
 }
 
@@ -98,8 +102,9 @@ func (s *State) relaxAt(c *usher.Conversation) time.Time {
 
 // fire applies every rule of time that is due, in (deadline, id) order. Those of
 // one moment are applied together before anybody is asked: when a queue opens,
-// its own order says who goes first. Each rule changes what made it due; one that
-// did not would spin, and is a fault.
+// its own order says who goes first. Each rule changes what made it due. A
+// conversation that meets too many of them goes on a minute later, with an alarm:
+// no policy, and no fault of ours, is to stop the floor.
 func (s *State) fire() {
 	const most = 64 // rules one conversation can meet in one step
 	var fired map[string]int
@@ -115,7 +120,10 @@ func (s *State) fire() {
 		for at := t; ok && at.Equal(t) && !together[s.due.items[0].id]; at, ok = s.due.first() {
 			c := s.convs[s.due.items[0].id]
 			if fired[c.ID]++; fired[c.ID] > most {
-				panic("floor: a deadline of conversation " + c.ID + " does not move on (" + string(c.Status) + ")")
+				c.Work.BehindUntil = s.tx.now.Add(behindFor)
+				s.raise(c, "timers_behind", "")
+				s.touch(c)
+				continue
 			}
 			together[c.ID] = true
 			s.expire(c)
@@ -166,7 +174,7 @@ func (s *State) expire(c *usher.Conversation) {
 
 func (s *State) expireQueued(c *usher.Conversation) {
 	now, w := s.tx.now, &c.Work
-	if t := s.relaxAt(c); !t.IsZero() && !t.After(now) {
+	for t := s.relaxAt(c); !t.IsZero() && !t.After(now); t = s.relaxAt(c) {
 		w.Relaxed++
 	}
 	if waited(c, now) >= rank.SeniorsFor {

@@ -63,6 +63,9 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 			"queues[0].hours unknown_reference", "queues[0].overflow[0].when missing", "queues[0].overflow[0].do missing",
 			"fallback.queue unknown_reference a",
 		}},
+		{"steps without end", `{"queues":[{"id":"general","relax":[{"after_s":1},{"after_s":2},{"after_s":3},{"after_s":4},{"after_s":5},{"after_s":6},{"after_s":7},
+			{"after_s":8},{"after_s":9},{"after_s":10},{"after_s":11},{"after_s":12},{"after_s":13},{"after_s":14},{"after_s":15},{"after_s":16},{"after_s":17},
+			{"after_s":18},{"after_s":19},{"after_s":20},{"after_s":21}]}]}`, []string{"queues[0].relax out_of_range"}},
 		{"numbers", `{"capacity":{"cost_by_kind":{"web":0,"mail":1},"wrap_up_s":-1},"offers":{"mode":"ofer","expires_s":{"chat":0},"max_misses":1e30},
 			"clarify":{"answer_within_s":0,"costs":{"misroute":0,"question":-1}},"conversation":{"reopen_s":-1,"inactive_close_s":0},
 			"weights":{"laod":1,"sticky":11}}`, []string{

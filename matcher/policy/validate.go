@@ -13,6 +13,7 @@ import (
 const (
 	maxSeconds = 7 * 24 * 3600 // of any timer of the document but reopen_s
 	maxReopenS = 366 * 24 * 3600
+	maxSteps   = 20 // of relaxation, in one queue
 )
 
 // validator checks a document with its defaults and, on the way, compiles its
@@ -269,6 +270,9 @@ func (v *validator) checkQueues(p *usher.Policy) {
 			v.fault(join(path, "max_wait_s"), FaultRange, "", "must be at least target_s (%d), not %d", q.TargetS, q.MaxWaitS)
 		}
 		v.levels(join(path, "require"), q.Require)
+		if n := len(q.Relax); n > maxSteps {
+			v.fault(join(path, "relax"), FaultRange, "", "a queue has at most %d steps, not %d", maxSteps, n)
+		}
 		last := 0
 		for j, r := range q.Relax {
 			at := join(item(join(path, "relax"), j), "after_s")
