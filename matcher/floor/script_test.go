@@ -30,6 +30,7 @@ import (
 //	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
 //	policy overflow CHANNEL|* WHEN AFTER_S DO [TO]
 //	policy invitations N                  while everybody is busy, invite to N other channels
+//	policy relax S                        the general queue asks for nothing after S seconds
 //	policy steps N                        the general queue asks for less in N steps, one each second
 //	unreached CUSTOMER                    what he was last told could not be delivered
 //	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
@@ -425,6 +426,9 @@ func (w *world) policy(key, value string, more ...string) error {
 			o := usher.Overflow{When: usher.WhenBusy, Do: usher.DoInvite, To: fmt.Sprint("ch", i)}
 			v.Document.Overflow = append(slices.Clone(v.Document.Overflow), o)
 		}
+	case "relax":
+		v.Document.Queues = slices.Clone(v.Document.Queues)
+		v.Document.Queues[0].Relax = []usher.Relax{{AfterS: n}}
 	case "steps":
 		v.Document.Queues = slices.Clone(v.Document.Queues)
 		for i := range n {

@@ -349,7 +349,9 @@ type placeData struct {
 }
 
 // feed offers waiting work to one freed agent, best first, until he has no room
-// or nothing fits. Queues that are closed are not looked into: their hours are.
+// or nothing fits. Whom he may not be asked for again is tried too: the time after
+// which a refusal is forgiven runs from when it is all that stands in the way.
+// Queues that are closed are not looked into: their hours are.
 func (s *State) feed(agentID string) {
 	a := s.agents[agentID]
 	if a == nil || a.state.Presence != usher.PresenceOnline {
@@ -359,8 +361,8 @@ func (s *State) feed(agentID string) {
 		if c.Status != usher.StatusQueued {
 			return true
 		}
-		_, ok := s.table.Passes(agentID, s.queryFor(c, s.tx.now))
-		return !ok
+		filter, ok := s.table.Passes(agentID, s.queryFor(c, s.tx.now))
+		return !ok && filter != "excluded"
 	}
 	order := func(a, b *usher.Conversation) int { return s.before(a, b, s.tx.now) }
 	var line []*usher.Conversation
