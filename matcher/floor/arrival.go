@@ -29,6 +29,9 @@ func (s *State) arrival(b *usher.Arrival) *usher.Error {
 			return usher.Errorf(usher.Unprocessable, "the conversation belongs to another customer").At("conversation_id")
 		}
 	}
+	if b.Closed != nil && s.convs[b.Closed.ID] != nil {
+		return stale("the conversation came back while the message was read")
+	}
 	if b.NewCustomer {
 		s.tx.out.Customers = append(s.tx.out.Customers, b.Customer)
 	}

@@ -24,6 +24,7 @@ import (
 //	online|busy|away|break|offline AGENT
 //	lost AGENT                            his heartbeats stopped (he had begun to beat)
 //	message CUSTOMER INTENT[=P][,…] [zh|en] [email|wechat|web] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
+//	        [seen_closed] it was read while his conversation was closed
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
 //	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
@@ -39,6 +40,7 @@ import (
 //	transfer CUSTOMER AGENT|queue:ID      assign CUSTOMER AGENT [override]
 //	reply CUSTOMER                        his agent answers
 //	intent CUSTOMER LABEL                 a person corrects what was understood
+//	reopen CUSTOMER                       a supervisor brings his closed conversation back
 //	tier CUSTOMER TIER                    a manual list entry
 //	wait DURATION                         time passes, timers fire
 //	restart                               the floor is rebuilt from its rows
@@ -101,6 +103,7 @@ type world struct {
 	n      int
 	convs  map[string]usher.Conversation // by customer: the latest row
 	byID   map[string]usher.Conversation
+	closed map[string]usher.Conversation // by customer: the last row that was closed
 	states map[string]usher.AgentState
 	agents map[string]usher.Agent
 	events []string
@@ -126,7 +129,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, s: s, now: start, convs: map[string]usher.Conversation{}, byID: map[string]usher.Conversation{},
+		t: t, s: s, now: start, convs: map[string]usher.Conversation{}, byID: map[string]usher.Conversation{}, closed: map[string]usher.Conversation{},
 		states: map[string]usher.AgentState{}, agents: map[string]usher.Agent{}, said: map[string]usher.Message{},
 	}
 	p := usher.DefaultPolicy()
@@ -162,6 +165,9 @@ func (w *world) step1(b usher.Body) error {
 	for _, c := range out.Conversations {
 		w.byID[c.ID] = c
 		w.convs[c.CustomerID] = c
+		if c.Status == usher.StatusClosed {
+			w.closed[c.CustomerID] = c
+		}
 	}
 	for _, a := range out.States {
 		w.states[a.AgentID] = a
@@ -297,6 +303,8 @@ func (w *world) do(line string) error {
 			b.Channel = f[2]
 		}
 		return w.step1(b)
+	case "reopen":
+		return w.step1(usher.Reopen{Conversation: w.closed[f[1]]})
 	case "complete":
 		return w.step1(usher.Complete{ConversationID: conv(f[1])})
 	case "transfer":
@@ -520,6 +528,9 @@ func (w *world) message(f []string) error {
 			u.Outcome = usher.OutcomeAbstain
 		case "hello":
 			u.Outcome, b.Glue, b.Greeting = usher.OutcomeAbstain, true, true
+		case "seen_closed":
+			c := w.closed[f[0]]
+			b.Closed = &c
 		case "human":
 			b.WantsHuman = true
 		case "choice":
@@ -530,6 +541,7 @@ func (w *world) message(f []string) error {
 		}
 	}
 	switch c, ok := w.convs[f[0]]; {
+	case b.Closed != nil:
 	case ok && c.Status == usher.StatusClosed:
 		b.Closed = &c
 	case ok:
