@@ -420,10 +420,7 @@ func (s *State) unheard(conversationID string) {
 	if c == nil || c.Status != usher.StatusOpen || c.Work.Bot == nil || c.Work.Bot.Done {
 		return
 	}
-	c.Work.Bot = c.Work.Bot.Over()
-	c.Work.AnswerBy, c.Work.Choices = time.Time{}, nil
-	s.enqueue(c, usher.ReasonBotFailed)
-	s.retryLater(c)
+	s.botGivesUp(c)
 	s.settle()
 }
 

@@ -126,14 +126,27 @@ func (s *State) helpMeanwhile(c *usher.Conversation, b *usher.Arrival) {
 	s.touch(c)
 }
 
-// botSilence ends a conversation that its customer left with the bot.
+// botSilence ends a conversation that its customer left with the bot. Who wrote
+// where silence means nothing, and was not answered, has a person.
 func (s *State) botSilence(c *usher.Conversation) {
-	if c.Work.Bot.Answered {
+	switch w := &c.Work; {
+	case w.Bot.Answered:
 		s.finish(c, "resolved")
+		return
+	case !w.Kind.AbandonsBySilence():
+		s.botGivesUp(c)
 		return
 	}
 	s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "left_before_queue"})
 	s.finish(c, "abandoned")
+}
+
+// botGivesUp lets a person take over from the bot.
+func (s *State) botGivesUp(c *usher.Conversation) {
+	c.Work.Bot = c.Work.Bot.Over()
+	c.Work.AnswerBy, c.Work.Choices = time.Time{}, nil
+	s.enqueue(c, usher.ReasonBotFailed)
+	s.retryLater(c)
 }
 
 // confident returns the answer that is sure enough to be given, or nil.
