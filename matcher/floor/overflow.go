@@ -8,14 +8,20 @@ import (
 	"usher"
 )
 
-// stateOf reads the reason why nobody is asked as a state of the matrix.
-func stateOf(reason string) usher.OverflowWhen {
+// stateOf reads the reason why nobody is asked for c as a state of the matrix. Who
+// is held for a senior or for his own agent does not meet a busy team.
+func stateOf(c *usher.Conversation, reason string) usher.OverflowWhen {
 	switch reason {
+	case usher.ReasonHold:
+		if c.Work.Kept {
+			return usher.WhenBusy
+		}
+		return ""
 	case usher.ReasonOutOfHours:
 		return usher.WhenOutOfHours
 	case usher.ReasonNobodyOnline, usher.ReasonNoMatch:
 		return usher.WhenNobodyOnline
-	case usher.ReasonAllFull, usher.ReasonExcluded, usher.ReasonHold:
+	case usher.ReasonAllFull, usher.ReasonExcluded:
 		return usher.WhenBusy
 	default:
 		return ""
@@ -32,7 +38,7 @@ func applies(o *usher.Overflow, c *usher.Conversation, reason string) bool {
 	if o.Channel != "" && o.Channel != c.Channel && o.Channel != string(c.Work.Kind) {
 		return false
 	}
-	if o.When != usher.WhenTooLong && o.When != stateOf(reason) {
+	if o.When != usher.WhenTooLong && o.When != stateOf(c, reason) {
 		return false
 	}
 	return !slices.Contains(c.Work.Overflowed, rowKey(o))
@@ -127,10 +133,12 @@ func (s *State) showInvitation(c *usher.Conversation) {
 	}
 }
 
-// waitFor files until when the reason for waiting lasts, as far as a clock tells.
+// waitFor files what is kept from c, and until when the reason for waiting lasts,
+// as far as a clock tells. The ranking is that of its last choice.
 func (s *State) waitFor(c *usher.Conversation, reason string) {
 	w, now := &c.Work, s.tx.now
 	var hours, hold time.Time
+	kept := reason == usher.ReasonHold && s.ranked() != ""
 	if q, ok := s.policy.Queue(c.Queue); ok && q.Hours != "" {
 		_, hours = s.policy.Open(q.Hours, now)
 	}
@@ -143,8 +151,8 @@ func (s *State) waitFor(c *usher.Conversation, reason string) {
 			hold = until
 		}
 	}
-	if !hours.Equal(w.HoursAt) || !hold.Equal(w.HoldUntil) {
-		w.HoursAt, w.HoldUntil = hours, hold
+	if !hours.Equal(w.HoursAt) || !hold.Equal(w.HoldUntil) || kept != w.Kept {
+		w.HoursAt, w.HoldUntil, w.Kept = hours, hold, kept
 		s.touch(c)
 	}
 }
