@@ -30,7 +30,8 @@ func (s *State) moveTo(c *usher.Conversation, ch usher.Channel, invited bool) {
 }
 
 // redeem follows an invitation. Place, context and agent stay; nothing is asked
-// again. The old channel is told, so that a stranger with the link is noticed.
+// again. Who still waits is looked at under the rules, and for the agents, of the
+// channel where he is now. The old channel is told, so that a stranger with the link is noticed.
 func (s *State) redeem(b usher.Redeem) *usher.Error {
 	c, err := s.active(b.ConversationID)
 	if err != nil {
@@ -58,7 +59,9 @@ func (s *State) redeem(b usher.Redeem) *usher.Error {
 	if c.Routing.State == usher.StateOverflow {
 		c.Routing.State, c.Routing.Invitation, c.Routing.Reply = usher.StateQueued, nil, ""
 	}
+	s.reconsider(c)
 	s.touch(c)
+	s.settle()
 	r, _ := s.Routing(c.ID, s.tx.now)
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: r}
 	return nil

@@ -20,12 +20,13 @@ import (
 //
 //	case NAME                             a fresh floor
 //	policy KEY VALUE                      wrap_up_s | mode | max_misses | max_offers | inactive_close_s
-//	agent ID [skill:LEVEL…] [units N] [lang TAG]   put, and online
+//	agent ID [skill:LEVEL…] [units N] [lang TAG] [on CHANNEL]   put, and online
 //	online|busy|away|break|offline AGENT
 //	lost AGENT                            his heartbeats stopped (he had begun to beat)
 //	message CUSTOMER INTENT[=P][,…] [zh|en] [email|wechat|web] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
 //	        [seen_closed] it was read while his conversation was closed
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
+//	policy web_goes_to QUEUE              a rule for who writes on the web
 //	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
 //	policy hours 09:00-18:00              the general queue's; policy bot QUEUE: a rule sends its customers to the bot first
@@ -399,6 +400,9 @@ func (w *world) policy(key, value string, more ...string) error {
 		v.Document.Offers.MaxOffers = n
 	case "inactive_close_s":
 		v.Document.Conversation.InactiveCloseS = n
+	case "web_goes_to":
+		when := &usher.Condition{Field: "channel.kind", Op: "eq", Value: "web"}
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "web", When: when, Then: usher.Effect{Queue: value}})
 	case "pin":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "pin", Then: usher.Effect{Agent: value}})
 	case "wait_for_dedicated":
@@ -461,6 +465,9 @@ func (w *world) agent(f []string) error {
 		case f[i] == "units":
 			i++
 			a.Capacity.Units, _ = strconv.Atoi(f[i])
+		case f[i] == "on":
+			i++
+			a.Channels = append(a.Channels, f[i])
 		case f[i] == "lang":
 			i++
 			a.Languages = append(a.Languages, usher.LanguageLevel{Tag: f[i], Level: 5})
