@@ -282,6 +282,8 @@ type Work struct {
 	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
 	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
 
+	Next        string    `json:"next,omitempty"`        // an agent who is asked when the pinned one cannot
+	NextBy      string    `json:"next_by,omitempty"`     // the reason to give for it
 	Kept        bool      `json:"kept,omitempty"`        // queued: somebody could take it, whose units are kept for the reserve's tier
 	BehindUntil time.Time `json:"behind_until,omitzero"` // too many rules of time were due at once: none acts before
 }

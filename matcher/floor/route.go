@@ -61,6 +61,7 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 	}
 	queue := s.policy.Document().Fallback.Queue
 	w.Require, w.Prefer, w.Team, w.Pinned, w.PinnedBy, w.WaitForS = []usher.SkillLevel{}, []usher.SkillLevel{}, "", "", "", 0
+	w.Next, w.NextBy = "", ""
 	if !w.Generalist {
 		queue = firstOf(e.Queue, queue)
 		w.Require, w.Prefer, w.Team = slices.Concat(w.Require, e.Require), slices.Concat(w.Prefer, e.Prefer), e.Team
@@ -77,10 +78,12 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 	for _, k := range w.Hints.Skills {
 		w.Prefer = append(w.Prefer, usher.SkillLevel{Name: k, Level: 1})
 	}
-	if e.Dedicated != nil && w.Customer.Dedicated != "" && waited(c, s.tx.now) < time.Duration(e.Dedicated.WaitS)*time.Second {
+	if e.Dedicated != nil && w.Customer.Dedicated != "" {
+		w.Next, w.NextBy = w.Pinned, w.PinnedBy
 		w.Pinned, w.PinnedBy, w.WaitForS = w.Customer.Dedicated, usher.ReasonDedicated, e.Dedicated.WaitS
 	}
 	if w.Hints.AgentID != "" { // the caller's hints go before the dedicated agent
+		w.Next, w.NextBy = w.Pinned, w.PinnedBy
 		w.Pinned, w.PinnedBy, w.WaitForS = w.Hints.AgentID, usher.ReasonManual, 0
 	}
 	if queue != c.Queue {
@@ -198,6 +201,11 @@ func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason stri
 		}
 		if s.waitsFor(c, now) {
 			return "", usher.ReasonHold
+		}
+	}
+	if w.Next != "" && s.agents[w.Next] != nil {
+		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Next }); id != "" {
+			return id, w.NextBy
 		}
 	}
 	if w.Prefers != "" && w.Prefers != w.Customer.Dedicated {
