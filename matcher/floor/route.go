@@ -2,6 +2,7 @@ package floor
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"usher"
@@ -195,17 +196,25 @@ func (s *State) closed(c *usher.Conversation, now time.Time) bool {
 // why nobody can be asked.
 func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason string) {
 	w := &c.Work
-	if w.Pinned != "" && s.agents[w.Pinned] != nil {
-		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Pinned }); id != "" {
-			return id, firstOf(w.PinnedBy, usher.ReasonManual)
+	var by rank.Service
+	first := s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst
+	by.DedicatedFirst = first && s.agents[w.Customer.Dedicated] != nil
+	for _, pin := range [...]struct{ id, by string }{{w.Pinned, firstOf(w.PinnedBy, usher.ReasonManual)}, {w.Next, w.NextBy}} {
+		if s.agents[pin.id] == nil {
+			continue
 		}
-		if s.waitsFor(c, now) {
+		if by.DedicatedFirst && strings.HasPrefix(pin.by, byRule("")) { // the tier's dedicated agent goes before a rule's
+			by.DedicatedFirst = false
+			id := s.best(c, now, func(q *rank.Query) { q.Only, q.Require, q.Team = w.Customer.Dedicated, nil, "" })
+			if id != "" {
+				return id, usher.ReasonDedicated
+			}
+		}
+		if id := s.best(c, now, func(q *rank.Query) { q.Only = pin.id }); id != "" {
+			return id, pin.by
+		}
+		if pin.id == w.Pinned && s.waitsFor(c, now) {
 			return "", usher.ReasonHold
-		}
-	}
-	if w.Next != "" && s.agents[w.Next] != nil {
-		if id := s.best(c, now, func(q *rank.Query) { q.Only = w.Next }); id != "" {
-			return id, w.NextBy
 		}
 	}
 	if w.Prefers != "" && w.Prefers != w.Customer.Dedicated {
@@ -214,23 +223,22 @@ func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason stri
 			return id, usher.ReasonSticky
 		}
 	}
-	var by rank.Service
-	if s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst {
-		by.DedicatedFirst = s.agents[w.Customer.Dedicated] != nil
-		if !w.SeniorOver && waited(c, now) < rank.SeniorsFor {
-			by.Seniors = s.wanted(c)
-		}
+	if first && !w.SeniorOver && waited(c, now) < rank.SeniorsFor {
+		by.Seniors = s.wanted(c)
 	}
 	return s.table.Choose(s.queryFor(c, now), &s.ranking, by)
 }
 
 // waitsFor reports whether c still waits for its dedicated agent alone: a rule
-// says so, and he is there and has not refused.
+// says so, he has not refused, and room is all that he lacks.
 func (s *State) waitsFor(c *usher.Conversation, now time.Time) bool {
 	w := &c.Work
-	a := s.agents[w.Pinned]
-	return a != nil && a.state.Presence == usher.PresenceOnline && waited(c, now) < time.Duration(w.WaitForS)*time.Second &&
-		!slices.ContainsFunc(w.Excluded, func(x usher.Exclusion) bool { return x.AgentID == w.Pinned })
+	if waited(c, now) >= time.Duration(w.WaitForS)*time.Second ||
+		slices.ContainsFunc(w.Excluded, func(x usher.Exclusion) bool { return x.AgentID == w.Pinned }) {
+		return false
+	}
+	filter, _ := s.table.Passes(w.Pinned, s.queryFor(c, now))
+	return filter == "capacity"
 }
 
 func (s *State) best(c *usher.Conversation, now time.Time, narrow func(*rank.Query)) string {
