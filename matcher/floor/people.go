@@ -97,11 +97,17 @@ func (s *State) back(a *agent) {
 	}
 	a.state.LostAt = time.Time{}
 	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Work.RequeueAt.IsZero() {
+		if c := s.convs[id]; workedOn(c) && c.AgentID == a.ID && !c.Work.RequeueAt.IsZero() {
 			c.Work.RequeueAt = time.Time{}
 			s.touch(c)
 		}
 	}
+}
+
+// workedOn reports whether c has its agent. What is being written up counts: a
+// message of the customer brings it back to him.
+func workedOn(c *usher.Conversation) bool {
+	return c.Status == usher.StatusAssigned || c.Status == usher.StatusWrapping
 }
 
 func (s *State) lapse(b usher.PresenceLapsed) *usher.Error {
@@ -116,7 +122,7 @@ func (s *State) lapse(b usher.PresenceLapsed) *usher.Error {
 	s.move(a, usher.PresenceOffline, "lost")
 	wait := time.Duration(s.policy.Document().Conversation.AgentLostS) * time.Second
 	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; c.Status == usher.StatusAssigned && c.AgentID == a.ID && !c.Seat().Kind.Interruptible() {
+		if c := s.convs[id]; workedOn(c) && c.AgentID == a.ID && !c.Seat().Kind.Interruptible() {
 			c.Work.RequeueAt = s.tx.now.Add(wait)
 			s.touch(c)
 		}
