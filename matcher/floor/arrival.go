@@ -112,7 +112,7 @@ func (s *State) revive(c *usher.Conversation) {
 	c.Status, c.CloseReason, c.ClosedAt, c.AssignedAt, c.WaitingSince = usher.StatusOpen, "", nil, nil, &now
 	w.Prefers, c.AgentID = firstOf(c.AgentID, w.Prefers), ""
 	w.Reopened++
-	w.Since = now
+	w.Since, w.LastMessageAt = now, now // silence counts from here, whoever brought it back
 	s.newCycle(c)
 	w.Bot, w.BotWhy, w.Found, w.ToQueue, w.Invitation, w.Overflowed, w.Promised = nil, "", nil, "", nil, nil, false
 	w.Asked, w.Generalist, w.WantsHuman, w.Understanding, w.Vector = false, false, false, nil, nil
