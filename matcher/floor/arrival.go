@@ -332,8 +332,9 @@ func actionable(s *State, u *usher.Understanding) bool {
 	return ok && s.bundle.Labels[i].Actionable
 }
 
-// block refuses the customer.
+// block refuses the customer. Should it be lifted, he waits with his age.
 func (s *State) block(c *usher.Conversation, reason string) {
+	c.Work.Waited = waited(c, s.tx.now)
 	c.Status, c.WaitingSince = usher.StatusBlocked, nil
 	c.Work.AnswerBy = time.Time{}
 	d := s.decide(c, "blocked", reason)
