@@ -154,6 +154,9 @@ func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
 		s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 		return nil
 	}
+	if _, ok := s.policy.Queue(c.Queue); !ok {
+		s.evaluate(c) // should he decline, it goes to a queue that there is
+	}
 	s.enqueue(c, usher.ReasonTransfer)
 	c.Work.Target = a.ID
 	if b.Override {
@@ -425,10 +428,16 @@ func (s *State) unheard(conversationID string) {
 }
 
 // agentLost returns a live chat to its queue after its agent went silent; it
-// goes back to him if he returns in time to be asked.
+// goes back to him if he returns in time to be asked. Tier and rules hold as they
+// are now: nobody looked at them while he had it.
 func (s *State) agentLost(c *usher.Conversation) {
 	lost := c.AgentID
 	s.detach(c, "agent_lost")
 	c.Work.RequeueAt, c.Work.Prefers, c.AssignedAt = time.Time{}, lost, nil
+	if why := s.evaluate(c); why != "" {
+		c.AgentID = ""
+		s.block(c, why)
+		return
+	}
 	s.requeue(c)
 }

@@ -26,6 +26,7 @@ import (
 //	message CUSTOMER INTENT[=P][,…] [zh|en] [email|wechat|web] [vip|low_value|blacklist] [dedicated AGENT] [unsure] [hello] [human] [choice LABEL]
 //	        [seen_closed] it was read while his conversation was closed
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
+//	policy drop QUEUE                     there is no such queue any more
 //	policy web_goes_to QUEUE              a rule for who writes on the web
 //	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
@@ -438,6 +439,8 @@ func (w *world) policy(key, value string, more ...string) error {
 			o := usher.Overflow{When: usher.WhenBusy, Do: usher.DoInvite, To: fmt.Sprint("ch", i)}
 			v.Document.Overflow = append(slices.Clone(v.Document.Overflow), o)
 		}
+	case "drop":
+		v.Document.Queues = slices.DeleteFunc(slices.Clone(v.Document.Queues), func(q usher.Queue) bool { return q.ID == value })
 	case "relax":
 		v.Document.Queues = slices.Clone(v.Document.Queues)
 		v.Document.Queues[0].Relax = []usher.Relax{{AfterS: n}}
