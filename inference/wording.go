@@ -34,9 +34,14 @@ func wantsHumanHan(text string) bool {
 		// a question about the speaker, or a refusal
 		"是真人", "", "是不是真人", "", "是人工", "", "不要人工", "", "不用人工", "", "不需要人工", "", "不想转人工", "", "不要转人工", "",
 		"不用转人工", "", "别转人工", "", "不是真人", "",
+		// a robot that was bought
+		"机器人了", "",
 		" ", "",
 	).Replace(text)
-	for _, wish := range []string{"人工", "真人", "活人", "找个人", "来个人", "换个人", "叫个人"} {
+	for _, wish := range []string{
+		"人工", "真人", "活人", "找个人", "来个人", "换个人", "叫个人",
+		"不要机器人", "不用机器人", "别用机器人", "别让机器人", "不要让机器人", "不想让机器人", "不想跟机器人", "不想和机器人", "不要跟机器人", "不要和机器人",
+	} {
 		if strings.Contains(text, wish) {
 			return true
 		}

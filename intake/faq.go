@@ -22,6 +22,29 @@ func toBot(choice string) bool {
 	return strings.HasPrefix(choice, choiceEntry) || choice == choiceOK || choice == choiceNo || choice == choiceHuman
 }
 
+// toldBot is what short words say to a bot that has a conversation: its answer is
+// none, or a person is asked for. They are no matter of their own.
+func toldBot(said string) string {
+	switch said {
+	case "no", "no no", "nope", "nah", "not really", "no it didn't", "no it did not", "didn't help", "did not help", "it didn't help",
+		"it did not help", "that didn't help", "that did not help", "not helpful", "no help", "wrong",
+		"不", "不是", "不是的", "不行", "不对", "不可以", "没", "没有", "没有啊", "没有用", "没用", "没解决", "没有解决", "还是不行", "还是不对", "还是没有":
+		return choiceNo
+	case "anyone", "anybody", "anyone there", "anybody there", "is anyone there", "is anybody there", "anyone here", "is anyone here",
+		"人呢", "人在吗", "人在哪", "人在哪里", "有人吗", "有人么", "有人嘛", "有人在吗", "有没有人", "有没有人在", "没人吗", "没有人吗", "没人在吗",
+		"客服", "客服呢", "客服在吗", "客服人呢":
+		return choiceHuman
+	default:
+		return ""
+	}
+}
+
+// botHas reports whether the bot has the conversation, and nobody else.
+func botHas(c *usher.Conversation) bool {
+	b := c.Work.Bot
+	return c.Status == usher.StatusOpen && b != nil && !b.Done && !b.Helping
+}
+
 // says takes a choice that speaks to the bot and names no intent: what the
 // conversation is about stays as it was understood.
 func (m *message) says(before []usher.Message, a *usher.Arrival) bool {

@@ -1,11 +1,12 @@
 package intake_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"usher"
 	"usher/intake"
@@ -14,6 +15,7 @@ import (
 // shelf is a FAQ of one entry that records what it is asked.
 type shelf struct {
 	empty, broken bool
+	sure          float64 // of its answer; 0 = 0.4
 	asked         []string
 	vectors       []*usher.Vector
 }
@@ -25,7 +27,9 @@ func (s *shelf) Find(_ context.Context, text string, v *usher.Vector, language s
 	if s.broken {
 		return nil, errors.New("no")
 	}
-	return &usher.FAQFound{Answers: []usher.FAQAnswer{{ID: "a", Text: "answer", Probability: 0.4}}, AnswerAt: 0.8, SuggestAt: 0.1}, nil
+	return &usher.FAQFound{
+		Answers: []usher.FAQAnswer{{ID: "a", Text: "answer", Probability: cmp.Or(s.sure, 0.4)}}, AnswerAt: 0.8, SuggestAt: 0.1,
+	}, nil
 }
 
 func (s *shelf) Entry(id, language string) (usher.FAQFound, bool) {
@@ -95,7 +99,7 @@ func TestChoicesForTheBot(t *testing.T) {
 	if f := d.last.Found; f == nil || f.Answers[0].ID != "a" || f.Answers[0].Probability != 1 || d.last.Message.Choice != "faq:a" {
 		t.Errorf("an entry chosen: %+v", f)
 	}
-	if diff := cmp.Diff(before, d.last.Understanding); before == nil || diff != "" {
+	if diff := gocmp.Diff(before, d.last.Understanding); before == nil || diff != "" {
 		t.Errorf("the choice of an answer changed what it is about (-want +got):\n%s", diff)
 	}
 	if choose("faq:gone"); d.last.Found != nil {
@@ -111,5 +115,49 @@ func TestChoicesForTheBot(t *testing.T) {
 	}
 	if len(s.asked) != 1 {
 		t.Errorf("a choice was searched for: %v", s.asked)
+	}
+}
+
+// Whoever is with the bot and says no, or asks whether anybody is there, is
+// neither greeted nor left without a word.
+func TestWordsForTheBot(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		sure float64 // of the bot's answer
+		want string
+	}{
+		{"No", 0.9, "faq_no"},
+		{"no no!", 0.9, "faq_no"},
+		{"没有", 0.9, "faq_no"},
+		{"不行。", 0.9, "faq_no"},
+		{"That did not help", 0.9, "faq_no"},
+		{"No", 0, "faq_no"}, // it suggested something
+		{"人呢", 0.9, "human"},
+		{"人呢？？", 0, "human"},
+		{"有人吗", 0.9, "human"},
+		{"anyone there?", 0.9, "human"},
+		{"客服呢", 0.9, "human"},
+		{"no parcel came", 0.9, ""},
+		{"有人偷了我的包裹", 0.9, ""},
+		{"ok", 0.9, ""},
+	} {
+		w, d := withFAQ(t, &shelf{sure: tt.sure})
+		w.do(usher.CustomerPut{Customer: usher.Customer{ID: "c", Identities: []usher.Identity{user("u")}, CRMTier: usher.TierLowValue}})
+		if a := w.say("how long is the warranty", from(user("u"))); a.Routing.State != usher.StateBot {
+			t.Fatalf("not with the bot: %+v", a.Routing)
+		}
+		w.say(tt.text, from(user("u")))
+		if d.last.Message.Choice != tt.want || d.last.WantsHuman != (tt.want == "human") {
+			t.Errorf("%q: choice %q, wants a person: %v; want %q", tt.text, d.last.Message.Choice, d.last.WantsHuman, tt.want)
+		}
+	}
+	// Without a bot these words mean what they always mean.
+	w, d := withFAQ(t, &shelf{})
+	w.say("how long is the warranty", from(user("u")))
+	for _, text := range []string{"no", "有人吗"} {
+		if w.say(text, from(user("u"))); d.last.Message.Choice != "" || d.last.WantsHuman {
+			t.Errorf("%q to the queue: %+v", text, d.last)
+		}
 	}
 }

@@ -470,6 +470,16 @@ func TestTheFloorMovesOn(t *testing.T) {
 	if got = w.say("one more thing", a); got.Conversation.ID != c.ID || got.Conversation.Work.Reopened != 1 {
 		t.Errorf("closed meanwhile: %s reopened %d times", got.Conversation.ID, got.Conversation.Work.Reopened)
 	}
+
+	w.do(usher.Close{ConversationID: c.ID, Reason: "resolved"})
+	closed := w.convs[c.ID]
+	w.before = func(usher.Input) {
+		w.before = nil
+		w.do(usher.Reopen{Conversation: closed})
+	}
+	if got = w.say("are you there", a); got.Conversation.ID != c.ID || got.Conversation.Work.Reopened != 2 {
+		t.Errorf("reopened by hand meanwhile: %s reopened %d times", got.Conversation.ID, got.Conversation.Work.Reopened)
+	}
 }
 
 func TestTheFloorNeverRests(t *testing.T) {

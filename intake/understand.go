@@ -189,7 +189,8 @@ func lastTokens(s string, n float64) string {
 }
 
 // chosen returns the label that the message chooses: the one that the caller
-// names, or one on offer whose label, text or number the message is.
+// names, one on offer whose label, text or number the message is, or what it tells
+// the bot.
 func chosen(req *Request, open *usher.Conversation) string {
 	if req.Choice != "" || open == nil || open.Status != usher.StatusOpen || len(open.Work.Choices) == 0 {
 		return req.Choice
@@ -204,6 +205,9 @@ func chosen(req *Request, open *usher.Conversation) string {
 				return c.ID
 			}
 		}
+	}
+	if botHas(open) {
+		return toldBot(said)
 	}
 	return ""
 }
