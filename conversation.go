@@ -308,13 +308,22 @@ type CustomerFacts struct {
 	Tier       string         `json:"tier"`
 	TierSource string         `json:"tier_source"`
 	TierReason string         `json:"tier_reason,omitempty"`
-	TierUntil  time.Time      `json:"tier_until"` // zero = does not expire; then the tier falls to Below
-	Below      string         `json:"below,omitempty"`
+	TierUntil  time.Time      `json:"tier_until"`      // zero = does not expire; then the tier falls to the first of Falls
+	Falls      []TierFall     `json:"falls,omitempty"` // what holds when entries have run out, one after the other
+	Below      string         `json:"below,omitempty"` // of rows without Falls
 	Value      *float64       `json:"value,omitempty"` // expected spend in twelve months
 	Dedicated  string         `json:"dedicated,omitempty"`
 	Tags       []string       `json:"tags"`
 	Language   string         `json:"language,omitempty"`
 	Attributes map[string]any `json:"attributes"`
+}
+
+// TierFall is the tier that holds once the one before has run out.
+type TierFall struct {
+	Tier   string    `json:"tier"`
+	Source string    `json:"source"`
+	Reason string    `json:"reason,omitempty"`
+	Until  time.Time `json:"until,omitzero"` // zero = does not expire
 }
 
 // FactsAt returns what routing uses of c at now.
@@ -324,9 +333,17 @@ func (c *Customer) FactsAt(now time.Time) CustomerFacts {
 		Language: c.Language, Attributes: c.Attributes,
 	}
 	f.Tier, f.TierSource = c.TierAt(now)
-	if e := c.EntryAt(now); e != nil {
+	e := c.EntryAt(now)
+	if e != nil {
 		f.TierReason, f.TierUntil = e.Reason, e.ExpiresAt
-		f.Below, _ = c.TierAt(e.ExpiresAt)
+	}
+	for e != nil {
+		var fall TierFall
+		fall.Tier, fall.Source = c.TierAt(e.ExpiresAt)
+		if e = c.EntryAt(e.ExpiresAt); e != nil {
+			fall.Reason, fall.Until = e.Reason, e.ExpiresAt
+		}
+		f.Falls = append(f.Falls, fall)
 	}
 	if c.Value != nil {
 		v := c.Value.Expected12m

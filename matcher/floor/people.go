@@ -274,10 +274,15 @@ type tierData struct {
 	Source string `json:"source"`
 }
 
-// tierExpired lets a manual entry run out.
+// tierExpired lets a manual entry run out: what the next source says holds, which
+// may be another entry.
 func (s *State) tierExpired(c *usher.Conversation) {
 	f := &c.Work.Customer
-	f.Tier, f.TierSource, f.TierReason, f.TierUntil = firstOf(f.Below, usher.TierRegular), "default", "", time.Time{}
+	next := usher.TierFall{Tier: firstOf(f.Below, usher.TierRegular), Source: "default"}
+	if len(f.Falls) > 0 {
+		next, f.Falls = f.Falls[0], f.Falls[1:]
+	}
+	f.Tier, f.TierSource, f.TierReason, f.TierUntil = next.Tier, next.Source, next.Reason, next.Until
 	s.event(usher.EventTierChanged, c, "", tierData{Tier: f.Tier, Source: f.TierSource})
 	s.reconsider(c)
 	s.touch(c)

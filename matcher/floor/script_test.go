@@ -43,7 +43,7 @@ import (
 //	reply CUSTOMER                        his agent answers
 //	intent CUSTOMER LABEL                 a person corrects what was understood
 //	reopen CUSTOMER                       a supervisor brings his closed conversation back
-//	tier CUSTOMER TIER                    a manual list entry
+//	tier CUSTOMER TIER [crm TIER] [also TIER DURATION]   a manual list entry for an hour; another of the same person
 //	wait DURATION                         time passes, timers fire
 //	restart                               the floor is rebuilt from its rows
 //	refuse CODE LINE…                     the line must be refused with CODE
@@ -331,9 +331,22 @@ func (w *world) do(line string) error {
 	case "intent":
 		return w.step1(usher.Amend{ConversationID: conv(f[1]), Intent: &f[2]})
 	case "tier":
-		return w.step1(usher.CustomerPut{Customer: usher.Customer{
-			ID: f[1], Manual: &usher.TierEntry{Tier: f[2], Reason: "test", ExpiresAt: w.now.Add(time.Hour)},
-		}})
+		c := usher.Customer{ID: f[1], Manual: &usher.TierEntry{Tier: f[2], Reason: "test", ExpiresAt: w.now.Add(time.Hour)}}
+		for i := 3; i < len(f); i++ {
+			switch f[i] {
+			case "crm":
+				i++
+				c.CRMTier = f[i]
+			case "also":
+				d, err := time.ParseDuration(f[i+2])
+				if err != nil {
+					return err
+				}
+				c.Person = &usher.Person{Entries: []usher.TierEntry{{Tier: f[i+1], Reason: "test", ExpiresAt: w.now.Add(d)}}}
+				i += 2
+			}
+		}
+		return w.step1(usher.CustomerPut{Customer: c})
 	case "wait":
 		return w.wait(f[1])
 	case "restart":
@@ -657,6 +670,12 @@ func (w *world) expect(f []string) error {
 				i++
 			case "overflowed":
 				got, want = strconv.Itoa(len(c.Work.Overflowed)), f[i+1]
+				i++
+			case "tier":
+				got, want = c.Tier, f[i+1]
+				i++
+			case "source":
+				got, want = c.Work.Customer.TierSource, f[i+1]
 				i++
 			case "relaxed":
 				got, want = strconv.Itoa(c.Work.Relaxed), f[i+1]
