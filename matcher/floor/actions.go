@@ -179,6 +179,8 @@ func (s *State) close(b usher.Close) *usher.Error {
 	case c.Status == usher.StatusWrapping:
 	case reason == "customer_left":
 		return s.left(usher.Left{ConversationID: b.ConversationID})
+	case reason == "abandoned" && slices.Contains([]usher.Status{usher.StatusOpen, usher.StatusQueued, usher.StatusOffered}, c.Status):
+		s.abandon(c)
 	default:
 		s.end(c, reason)
 	}
@@ -230,19 +232,27 @@ func (s *State) left(b usher.Left) *usher.Error {
 		if c.Work.Promised || b.Channel != "" && b.Channel != c.Channel {
 			break // an answer later was promised, or he is elsewhere
 		}
-		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "customer_left"})
-		s.finish(c, "abandoned")
+		s.abandon(c)
 	case usher.StatusOpen:
 		if c.Work.Bot != nil && c.Work.Bot.Answered {
 			s.finish(c, "resolved") // the bot's answer was the last word
 			break
 		}
-		s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "left_before_queue"})
-		s.finish(c, "abandoned")
+		s.abandon(c)
 	default:
 	}
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 	return nil
+}
+
+// abandon closes a conversation whose customer left before a person accepted it.
+func (s *State) abandon(c *usher.Conversation) {
+	why := "customer_left"
+	if c.Status == usher.StatusOpen {
+		why = "left_before_queue"
+	}
+	s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: why})
+	s.finish(c, "abandoned")
 }
 
 func (s *State) complete(b usher.Complete) *usher.Error {

@@ -137,8 +137,7 @@ func (s *State) botSilence(c *usher.Conversation) {
 		s.botGivesUp(c)
 		return
 	}
-	s.fact(usher.EventConversationAbandoned, c, usher.ConversationData{Reason: "left_before_queue"})
-	s.finish(c, "abandoned")
+	s.abandon(c)
 }
 
 // botGivesUp lets a person take over from the bot.

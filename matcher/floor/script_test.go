@@ -38,7 +38,8 @@ import (
 //	unreached CUSTOMER                    what he was last told could not be delivered
 //	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
 //	expect CUSTOMER … said WORDS_          his conversation's last message from usher begins so; on CHANNEL; waited DURATION
-//	accept|decline|close|left|complete CUSTOMER
+//	accept|decline|left|complete CUSTOMER
+//	close CUSTOMER [REASON]               resolved, if it does not say
 //	transfer CUSTOMER AGENT|queue:ID      assign CUSTOMER AGENT [override]
 //	reply CUSTOMER                        his agent answers
 //	intent CUSTOMER LABEL                 a person corrects what was understood
@@ -50,6 +51,7 @@ import (
 //	expect CUSTOMER STATUS [AGENT] [reason R] [state S]
 //	expect AGENT used N [reserved N]      presence too: expect AGENT presence P
 //	expect event TYPE                     happened since the last line that acted
+//	expect no event TYPE                  did not
 //	expect alarm KIND                     stands now
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -298,7 +300,11 @@ func (w *world) do(line string) error {
 	case "decline":
 		return w.step1(usher.Decline{OfferID: w.lastOffer(f[1]), Reason: "busy"})
 	case "close":
-		return w.step1(usher.Close{ConversationID: conv(f[1]), Reason: "resolved"})
+		b := usher.Close{ConversationID: conv(f[1]), Reason: "resolved"}
+		if len(f) > 2 {
+			b.Reason = f[2]
+		}
+		return w.step1(b)
 	case "left":
 		b := usher.Left{ConversationID: conv(f[1])}
 		if len(f) > 2 {
@@ -612,6 +618,12 @@ func (w *world) expect(f []string) error {
 			return nil
 		}
 		return fmt.Errorf("got events %v", w.events)
+	}
+	if f[0] == "no" {
+		if slices.Contains(w.events, f[2]) {
+			return fmt.Errorf("got events %v", w.events)
+		}
+		return nil
 	}
 	if f[0] == "alarm" {
 		alarms := w.s.Live(w.now).Alarms
