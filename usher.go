@@ -148,6 +148,9 @@ type Channel struct {
 	Version  int               `json:"version"`
 }
 
+// HasPage reports whether usher serves a chat page for the channel, which links open.
+func (c Channel) HasPage() bool { return c.Kind == KindWeb && c.Settings["page"] != "off" }
+
 // ChannelKind tells which rules of patience, capacity and delivery hold.
 type ChannelKind string
 

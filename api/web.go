@@ -413,14 +413,11 @@ func (s *Server) webChannelOf(ctx context.Context, c *call, id string) (usher.Ch
 	if err != nil {
 		return usher.Channel{}, err
 	}
-	if ch.Kind != usher.KindWeb && ch.Kind != usher.KindApp || c.key.ID == "" && !hasPage(ch) {
+	if ch.Kind != usher.KindWeb && ch.Kind != usher.KindApp || c.key.ID == "" && !ch.HasPage() {
 		return usher.Channel{}, usher.Errorf(usher.NotFound, "channel %s has no chat page", clip(id)).At("channel")
 	}
 	return ch, nil
 }
-
-// hasPage reports whether usher serves a chat page for the channel.
-func hasPage(ch usher.Channel) bool { return ch.Kind == usher.KindWeb && ch.Settings["page"] != "off" }
 
 // beginning is a session being begun.
 type beginning struct {

@@ -25,7 +25,7 @@ func (s *Server) chatPage(ctx context.Context, c *call) (document, error) {
 	if err != nil {
 		return document{}, err
 	}
-	if !hasPage(ch) {
+	if !ch.HasPage() {
 		return document{}, usher.Errorf(usher.NotFound, "channel %s has no chat page", clip(ch.ID))
 	}
 	h := c.out

@@ -23,6 +23,7 @@ const (
 	WarnTooMany   = "exceeds_units"    // a reserve of more units than there are
 	WarnUnknown   = "unknown"          // a channel, agent or team that does not exist
 	WarnShut      = "shut_when_wanted" // sends to a queue that is closed just then
+	WarnNoPage    = "no_page"          // the link of an invitation opens nothing
 )
 
 // Known is what a policy can be held against. Without agents, or channels,
@@ -389,8 +390,12 @@ func (w *warner) rows(path string, rows []usher.Overflow, scheduled bool, shut f
 			continue
 		}
 		ids := w.channelIDs()
-		if o.To != "" && !slices.Contains(ids, o.To) {
+		switch i := slices.Index(ids, o.To); {
+		case o.To == "":
+		case i < 0:
 			w.fault(join(at, "to"), WarnUnknown, nearest(o.To, ids), "there is no channel %q", o.To)
+		case !w.known.Channels[i].HasPage():
+			w.fault(join(at, "to"), WarnNoPage, "", "the link of an invitation opens a chat page, and the channel %q has none", o.To)
 		}
 		if names := slices.Concat(ids, channelKinds()); o.Channel != "" && !slices.Contains(names, o.Channel) {
 			w.fault(join(at, "channel"), WarnUnknown, nearest(o.Channel, names), "there is no channel, and no kind of channel, %q", o.Channel)

@@ -18,7 +18,12 @@ func staff() policy.Known {
 			{ID: "anna", Teams: []string{"support"}, Skills: []usher.SkillLevel{{Name: "Refunds", Level: 4}}, Capacity: usher.Capacity{Units: 3}},
 			{ID: "boris", Skills: []usher.SkillLevel{{Name: "billing", Level: 5}}, Capacity: usher.Capacity{Units: 2}},
 		},
-		Channels: []usher.Channel{{ID: "web", Kind: usher.KindWeb}, {ID: "shop-wechat", Kind: usher.KindWeChat}},
+		Channels: []usher.Channel{
+			{ID: "web", Kind: usher.KindWeb},
+			{ID: "shop-wechat", Kind: usher.KindWeChat},
+			{ID: "app", Kind: usher.KindApp},
+			{ID: "shop", Kind: usher.KindWeb, Settings: map[string]string{"page": "off"}},
+		},
 	}
 }
 
@@ -103,6 +108,10 @@ func TestWarnings(t *testing.T) {
 			{"id":"late","hours":"day"}]`, []string{
 			"queues[0].overflow[0] never_holds", "queues[1].overflow[0].queue shut_when_wanted", "queues[1].overflow[2] changes_nothing",
 			"queues[1].overflow[3].to unknown web", "queues[1].overflow[3].channel unknown wechat",
+		}},
+		{"invitations whose link opens nothing", `"queues":[{"id":"general","overflow":[{"when":"busy","do":"invite","to":"web"},{"when":"busy","do":"invite","to":"app"}]}],
+			"overflow":[{"when":"nobody_online","do":"invite","to":"shop-wechat"},{"when":"busy","do":"invite","to":"shop"}]`, []string{
+			"queues[0].overflow[1].to no_page", "overflow[0].to no_page", "overflow[1].to no_page",
 		}},
 		{"a reserve of more than all", `"reserve":{"units":6}`, []string{"reserve.units exceeds_units 5"}},
 		{"a reserve of all", `"reserve":{"units":5}`, nil},
