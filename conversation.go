@@ -284,6 +284,7 @@ type Work struct {
 
 	Next        string    `json:"next,omitempty"`        // an agent who is asked when the pinned one cannot
 	NextBy      string    `json:"next_by,omitempty"`     // the reason to give for it
+	Untagged    []string  `json:"untagged,omitempty"`    // tags that a person removed: rules do not set them again
 	Kept        bool      `json:"kept,omitempty"`        // queued: somebody could take it, whose units are kept for the reserve's tier
 	BehindUntil time.Time `json:"behind_until,omitzero"` // too many rules of time were due at once: none acts before
 }

@@ -24,6 +24,7 @@ func (s *State) detach(c *usher.Conversation, why string) {
 		s.endOffer(c, s.offers[c.Work.OfferID], usher.OfferWithdrawn, why)
 	case usher.StatusAssigned, usher.StatusWrapping:
 		s.endAssignment(c, why)
+		c.CloseReason, c.Work.WrapUntil = "", time.Time{} // what was being written up goes on
 	default:
 	}
 }
@@ -334,6 +335,7 @@ func (s *State) amend(b usher.Amend) *usher.Error {
 		s.event(usher.EventConversationIntent, c, "", intentData{was, *b.Intent})
 	}
 	if b.Tags != nil && !slices.Equal(b.Tags, c.Tags) {
+		c.Work.Untagged = slices.DeleteFunc(slices.Concat(c.Work.Untagged, c.Tags), func(t string) bool { return slices.Contains(b.Tags, t) })
 		c.Tags = slices.Clone(b.Tags)
 		s.event(usher.EventConversationTags, c, "", tagsData{c.Tags})
 	}

@@ -204,8 +204,8 @@ func (s *State) learn(c *usher.Conversation, b *usher.Arrival) {
 	case u != nil:
 		w.Understanding, w.Vector, w.Textless = u, b.Vector, false
 		w.Greeting = b.Greeting || b.Glue
-	default:
-		w.Textless = w.Understanding == nil
+	default: // a picture, say: not understood, and no greeting
+		w.Textless, w.Greeting = w.Understanding == nil, false
 	}
 	if u := w.Understanding; u != nil {
 		if u.Language.Probability >= languageSure && u.Language.Tag != "" {

@@ -41,7 +41,7 @@ func (s *State) evaluate(c *usher.Conversation) (blocked string) {
 		w.Rules = []usher.RuleHit{}
 	}
 	for _, t := range e.Tags {
-		if !slices.Contains(c.Tags, t) {
+		if !slices.Contains(c.Tags, t) && !slices.Contains(w.Untagged, t) {
 			c.Tags = append(slices.Clone(c.Tags), t)
 		}
 	}

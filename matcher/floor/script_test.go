@@ -2,6 +2,7 @@ package floor_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ import (
 //	        [seen_closed] it was read while his conversation was closed
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
 //	policy drop QUEUE                     there is no such queue any more
+//	policy tag TAG                        a rule tags everybody
 //	policy web_goes_to QUEUE              a rule for who writes on the web
 //	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
@@ -35,6 +37,8 @@ import (
 //	policy invitations N                  while everybody is busy, invite to N other channels
 //	policy relax S                        the general queue asks for nothing after S seconds
 //	policy steps N                        the general queue asks for less in N steps, one each second
+//	photo CUSTOMER                        he sends a picture, without a word
+//	tags CUSTOMER TAG[,…]|none            a person sets his conversation's tags
 //	unreached CUSTOMER                    what he was last told could not be delivered
 //	redeem CUSTOMER CHANNEL               follows the invitation he was last sent
 //	expect CUSTOMER … said WORDS_          his conversation's last message from usher begins so; on CHANNEL; waited DURATION
@@ -295,6 +299,18 @@ func (w *world) do(line string) error {
 		return w.step1(usher.PresenceLapsed{AgentID: f[1]})
 	case "message":
 		return w.message(f[1:])
+	case "photo":
+		return w.step1(usher.Arrival{
+			Message: usher.Message{ID: fmt.Sprint("m", w.n), Channel: "web", Attachments: []usher.Attachment{{ID: "photo"}}},
+			Channel: channel("web"), Customer: usher.Customer{ID: f[1]}, ConversationID: conv(f[1]),
+			Facts: usher.TextFacts{Version: w.s.Policy().Version()},
+		})
+	case "tags":
+		tags := strings.Split(f[2], ",")
+		if f[2] == "none" {
+			tags = []string{}
+		}
+		return w.step1(usher.Amend{ConversationID: conv(f[1]), Tags: tags})
 	case "accept":
 		return w.step1(usher.Accept{OfferID: w.lastOffer(f[1])})
 	case "decline":
@@ -423,6 +439,8 @@ func (w *world) policy(key, value string, more ...string) error {
 	case "web_goes_to":
 		when := &usher.Condition{Field: "channel.kind", Op: "eq", Value: "web"}
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "web", When: when, Then: usher.Effect{Queue: value}})
+	case "tag":
+		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "tag", Then: usher.Effect{Tags: []string{value}}})
 	case "pin":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "pin", Then: usher.Effect{Agent: value}})
 	case "wait_for_dedicated":
@@ -669,7 +687,7 @@ func (w *world) expect(f []string) error {
 				got, want = string(c.Routing.State), f[i+1]
 				i++
 			case "closed":
-				got, want = c.CloseReason, f[i+1]
+				got, want = cmp.Or(c.CloseReason, "none"), f[i+1]
 				i++
 			case "queue":
 				got, want = c.Queue, f[i+1]
@@ -688,6 +706,9 @@ func (w *world) expect(f []string) error {
 				i++
 			case "source":
 				got, want = c.Work.Customer.TierSource, f[i+1]
+				i++
+			case "tags":
+				got, want = cmp.Or(strings.Join(c.Tags, ","), "none"), f[i+1]
 				i++
 			case "relaxed":
 				got, want = strconv.Itoa(c.Work.Relaxed), f[i+1]
