@@ -7,7 +7,8 @@ import (
 )
 
 // moveTo makes ch the channel of c: where the customer now is and is answered.
-// An agent who has c keeps it; his units stay booked where they were.
+// An agent who has c keeps it; his units stay booked where they were. Who is asked
+// is asked for what c costs there, and not any longer if he has no room for that.
 func (s *State) moveTo(c *usher.Conversation, ch usher.Channel, invited bool) {
 	if c.Channel == ch.ID {
 		return
@@ -19,14 +20,35 @@ func (s *State) moveTo(c *usher.Conversation, ch usher.Channel, invited bool) {
 	if !slices.ContainsFunc(w.Legs, func(l usher.Leg) bool { return l.Channel == ch.ID }) {
 		w.Legs = append(slices.Clone(w.Legs), usher.Leg{Channel: ch.ID, Kind: ch.Kind, Since: s.tx.now, Invited: invited})
 	}
-	if holdsUnits(c.Status) {
+	room := true
+	switch c.Status {
+	case usher.StatusOffered:
+		room = s.rebook(c, ch)
+	case usher.StatusAssigned, usher.StatusWrapping:
 		seat := c.Seat()
 		w.Booked = &seat
-	} else {
+	default:
 		w.Units = s.policy.Cost(ch.Kind)
 	}
 	c.Channel, w.Kind = ch.ID, ch.Kind
 	s.fact(usher.EventConversationMoved, c, usher.ConversationData{From: from})
+	if !room {
+		s.endOffer(c, s.offers[w.OfferID], usher.OfferWithdrawn, "capacity")
+		s.requeue(c)
+	}
+}
+
+// rebook reserves for the offer of c what c costs on ch, in place of what it cost
+// where it was, and reports whether its agent has room for it.
+func (s *State) rebook(c *usher.Conversation, ch usher.Channel) bool {
+	a, o, w := s.agents[c.AgentID], s.offers[c.Work.OfferID], &c.Work
+	s.release(a, c, true)
+	c.Channel, w.Kind, w.Units = ch.ID, ch.Kind, s.policy.Cost(ch.Kind)
+	filter, _ := s.table.Passes(a.ID, s.queryFor(c, s.tx.now))
+	s.reserve(a, c, w.Units)
+	o.Units = w.Units
+	s.tx.offers[o.ID] = *o
+	return filter != "capacity" || w.Override != ""
 }
 
 // redeem follows an invitation. Place, context and agent stay; nothing is asked

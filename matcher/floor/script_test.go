@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ import (
 //	        [faq ENTRY=P[,…]]             the FAQ was asked: answered from .8, suggested from .4; "faq none" found nothing
 //	policy drop QUEUE                     there is no such queue any more
 //	policy tag TAG                        a rule tags everybody
+//	policy cost KIND N                    units that a conversation there costs
 //	policy web_goes_to QUEUE              a rule for who writes on the web
 //	policy wait_for_dedicated S           a rule: everybody waits so long for his dedicated agent
 //	policy reserve N                      units kept for VIPs
@@ -53,7 +55,7 @@ import (
 //	restart                               the floor is rebuilt from its rows
 //	refuse CODE LINE…                     the line must be refused with CODE
 //	expect CUSTOMER STATUS [AGENT] [reason R] [state S]
-//	expect AGENT used N [reserved N]      presence too: expect AGENT presence P
+//	expect AGENT used N [reserved N]      of chats; mail N [mail_reserved N]; presence too: expect AGENT presence P
 //	expect event TYPE                     happened since the last line that acted
 //	expect no event TYPE                  did not
 //	expect alarm KIND                     stands now
@@ -439,6 +441,9 @@ func (w *world) policy(key, value string, more ...string) error {
 	case "web_goes_to":
 		when := &usher.Condition{Field: "channel.kind", Op: "eq", Value: "web"}
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "web", When: when, Then: usher.Effect{Queue: value}})
+	case "cost":
+		v.Document.Capacity.CostByKind = maps.Clone(v.Document.Capacity.CostByKind)
+		v.Document.Capacity.CostByKind[usher.ChannelKind(value)], _ = strconv.Atoi(more[0])
 	case "tag":
 		v.Document.Rules = append(v.Document.Rules, usher.Rule{ID: "tag", Then: usher.Effect{Tags: []string{value}}})
 	case "pin":
@@ -658,6 +663,10 @@ func (w *world) expect(f []string) error {
 				got = strconv.Itoa(a.UsedUnits)
 			case "reserved":
 				got = strconv.Itoa(a.ReservedUnits)
+			case "mail":
+				got = strconv.Itoa(a.UsedInterruptible)
+			case "mail_reserved":
+				got = strconv.Itoa(a.ReservedInterruptible)
 			case "presence":
 				got = string(a.Presence)
 			default:
