@@ -202,6 +202,7 @@ func (c *Conversation) left(e *usher.Event) {
 func (c *Conversation) offered(e *usher.Event) error {
 	d, err := dataOf[struct {
 		OfferID string `json:"offer_id"`
+		Reason  string `json:"reason"`
 	}](e)
 	if err != nil {
 		return err
@@ -228,7 +229,9 @@ func (c *Conversation) offered(e *usher.Event) error {
 	case usher.EventOfferDeclined:
 		o.Outcome = string(usher.OfferDeclined)
 	case usher.EventOfferExpired:
-		o.Outcome = string(usher.OfferIsExpired)
+		if o.Outcome = string(usher.OfferIsExpired); d.Reason == "recovery" { // while usher was down: nobody's miss
+			o.Outcome = string(usher.OfferWithdrawn)
+		}
 	default:
 		o.Outcome = string(usher.OfferWithdrawn)
 	}

@@ -131,6 +131,28 @@ func TestApplyOddEvents(t *testing.T) {
 	}
 }
 
+// An offer that lapsed while usher was down is nobody's miss.
+func TestOffersThatLapsedInDowntime(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var c report.Conversation
+	for i, e := range []usher.Event{
+		{Type: usher.EventOfferCreated, AgentID: "anna", Data: map[string]any{"offer_id": "o1"}},
+		{Type: usher.EventOfferExpired, AgentID: "anna", Data: map[string]any{"offer_id": "o1", "reason": "recovery"}},
+		{Type: usher.EventOfferCreated, AgentID: "anna", Data: map[string]any{"offer_id": "o2"}},
+		{Type: usher.EventOfferExpired, AgentID: "anna", Data: map[string]any{"offer_id": "o2", "reason": "not answered"}},
+	} {
+		e.Step, e.At, e.ConversationID = usher.Step(i+1), at.Add(time.Duration(i)*time.Second), "c"
+		if err := c.Apply(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := []string{c.Offers[0].Outcome, c.Offers[1].Outcome}
+	if diff := cmp.Diff([]string{"rescinded", "expired"}, got); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
 func TestPrevious(t *testing.T) {
 	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")
