@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/matcher/policy"
 	"usher/matcher/rank"
 )
 
@@ -14,7 +15,7 @@ const (
 	liftExpired     = 60 * time.Second // every eligible agent excluded: expired offers are forgiven
 	liftDeclined    = 120 * time.Second
 	missesTogether  = 10 * time.Second // offers that expire within this count as one miss
-	warnBeforeClose = 5 * time.Minute
+	warnBeforeClose = policy.Notice
 	silentFor       = 7 * 24 * time.Hour // WeChat, WhatsApp, e-mail: then expired
 	behindFor       = time.Minute        // too many rules of time were due for one conversation: the rest follows
 )
@@ -60,7 +61,7 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 		p := s.policy.Document().Conversation
 		if w.Kind.AbandonsBySilence() {
 			end := w.LastMessageAt.Add(time.Duration(p.InactiveCloseS) * time.Second)
-			if w.Warned {
+			if w.Warned || !announced(p) {
 				at(end)
 			} else {
 				at(end.Add(-warnBeforeClose))
@@ -200,6 +201,12 @@ func (s *State) expireQueued(c *usher.Conversation) {
 	s.retryLater(c)
 }
 
+// announced reports whether the customer hears that a silent chat will be closed:
+// what is said names five minutes, which must be left.
+func announced(p usher.ConversationPolicy) bool {
+	return time.Duration(p.InactiveCloseS)*time.Second > warnBeforeClose
+}
+
 func (s *State) expireAssigned(c *usher.Conversation) {
 	now, w := s.tx.now, &c.Work
 	p := s.policy.Document().Conversation
@@ -211,11 +218,11 @@ func (s *State) expireAssigned(c *usher.Conversation) {
 		w.NoReply = true
 		s.raise(c, "no_reply", c.AgentID)
 		s.touch(c)
-	case w.Kind.AbandonsBySilence() && !w.Warned && !end.Add(-warnBeforeClose).After(now):
+	case w.Kind.AbandonsBySilence() && !w.Warned && announced(p) && !end.Add(-warnBeforeClose).After(now):
 		w.Warned = true
 		s.say(c, say(c.Language, saidInactive))
 		s.touch(c)
-	case w.Kind.AbandonsBySilence() && w.Warned && !end.After(now):
+	case w.Kind.AbandonsBySilence() && (w.Warned || !announced(p)) && !end.After(now):
 		s.end(c, "inactive")
 	}
 }

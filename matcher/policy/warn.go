@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"usher"
 )
@@ -23,8 +24,12 @@ const (
 	WarnTooMany   = "exceeds_units"    // a reserve of more units than there are
 	WarnUnknown   = "unknown"          // a channel, agent or team that does not exist
 	WarnShut      = "shut_when_wanted" // sends to a queue that is closed just then
+	WarnNoNotice  = "no_notice"        // silent chats are closed before it can be announced
 	WarnNoPage    = "no_page"          // the link of an invitation opens nothing
 )
+
+// Notice is how long before it is closed the customer of a silent chat hears of it.
+const Notice = 5 * time.Minute
 
 // Known is what a policy can be held against. Without agents, or channels,
 // nothing is said about them.
@@ -49,6 +54,9 @@ func Warnings(doc usher.Policy, known Known) []usher.Detail {
 	w.calendars()
 	w.overflow()
 	w.reserve()
+	if s := w.doc.Conversation.InactiveCloseS; time.Duration(s)*time.Second <= Notice {
+		w.fault("conversation.inactive_close_s", WarnNoNotice, "", "silent chats are closed without a word: it would be said %g seconds before", Notice.Seconds())
+	}
 	return w.faults
 }
 

@@ -113,6 +113,8 @@ func TestWarnings(t *testing.T) {
 			"overflow":[{"when":"nobody_online","do":"invite","to":"shop-wechat"},{"when":"busy","do":"invite","to":"shop"}]`, []string{
 			"queues[0].overflow[1].to no_page", "overflow[0].to no_page", "overflow[1].to no_page",
 		}},
+		{"closed before it can be announced", `"conversation":{"inactive_close_s":300}`, []string{"conversation.inactive_close_s no_notice"}},
+		{"closed after it was announced", `"conversation":{"inactive_close_s":301}`, nil},
 		{"a reserve of more than all", `"reserve":{"units":6}`, []string{"reserve.units exceeds_units 5"}},
 		{"a reserve of all", `"reserve":{"units":5}`, nil},
 	} {
