@@ -282,11 +282,12 @@ type Work struct {
 	ToQueue       string         `json:"to_queue,omitempty"`   // sent there by hand or by overflow: rules do not take it away
 	Booked        *Leg           `json:"booked,omitempty"`     // where its units were booked, when it has moved to another channel since
 
-	Next        string    `json:"next,omitempty"`        // an agent who is asked when the pinned one cannot
-	NextBy      string    `json:"next_by,omitempty"`     // the reason to give for it
-	Untagged    []string  `json:"untagged,omitempty"`    // tags that a person removed: rules do not set them again
-	Kept        bool      `json:"kept,omitempty"`        // queued: somebody could take it, whose units are kept for the reserve's tier
-	BehindUntil time.Time `json:"behind_until,omitzero"` // too many rules of time were due at once: none acts before
+	Next        string        `json:"next,omitempty"`         // an agent who is asked when the pinned one cannot
+	NextBy      string        `json:"next_by,omitempty"`      // the reason to give for it
+	Untagged    []string      `json:"untagged,omitempty"`     // tags that a person removed: rules do not set them again
+	SeniorsFrom time.Duration `json:"seniors_from,omitempty"` // accumulated wait with which this cycle began: seniors have their time from there
+	Kept        bool          `json:"kept,omitempty"`         // queued: somebody could take it, whose units are kept for the reserve's tier
+	BehindUntil time.Time     `json:"behind_until,omitzero"`  // too many rules of time were due at once: none acts before
 }
 
 // On reports whether c is or was on the channel: a message from there joins it.

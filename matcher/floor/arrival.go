@@ -120,11 +120,13 @@ func (s *State) revive(c *usher.Conversation) {
 	s.convs[c.ID] = c
 }
 
-// newCycle forgets who was asked in the last cycle of offers.
+// newCycle forgets who was asked in the last cycle of offers; seniors have their
+// time again.
 func (s *State) newCycle(c *usher.Conversation) {
 	w := &c.Work
 	w.Excluded, w.AllExcluded, w.Offers, w.MaxOffers, w.Target, w.Override = []usher.Exclusion{}, time.Time{}, 0, false, "", ""
 	w.OfferID, w.Assignment, w.RequeueAt, w.WrapUntil = "", nil, time.Time{}, time.Time{}
+	w.SeniorOver, w.SeniorsFrom = false, waited(c, s.tx.now)
 }
 
 // receive stores the message and what came with it.

@@ -223,7 +223,7 @@ func (s *State) pick(c *usher.Conversation, now time.Time) (agentID, reason stri
 			return id, usher.ReasonSticky
 		}
 	}
-	if first && !w.SeniorOver && waited(c, now) < rank.SeniorsFor {
+	if first && !w.SeniorOver && waited(c, now) < w.SeniorsFrom+rank.SeniorsFor {
 		by.Seniors = s.wanted(c)
 	}
 	return s.table.Choose(s.queryFor(c, now), &s.ranking, by)

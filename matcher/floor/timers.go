@@ -42,7 +42,7 @@ func (s *State) deadline(c *usher.Conversation) time.Time {
 		at(w.HoldUntil)
 		at(s.overflowAt(c))
 		if !w.SeniorOver && s.policy.Tier(c.Tier).Service == usher.ServiceDedicatedFirst && c.WaitingSince != nil {
-			at(c.WaitingSince.Add(rank.SeniorsFor - w.Waited))
+			at(c.WaitingSince.Add(w.SeniorsFrom + rank.SeniorsFor - w.Waited))
 		}
 		if !w.AllExcluded.IsZero() {
 			if s.excludedAs(c, exclusionExpired) {
@@ -178,7 +178,7 @@ func (s *State) expireQueued(c *usher.Conversation) {
 	for t := s.relaxAt(c); !t.IsZero() && !t.After(now); t = s.relaxAt(c) {
 		w.Relaxed++
 	}
-	if waited(c, now) >= rank.SeniorsFor {
+	if waited(c, now) >= w.SeniorsFrom+rank.SeniorsFor {
 		w.SeniorOver = true
 	}
 	if !w.HoursAt.After(now) {
