@@ -88,6 +88,6 @@ type AgentState struct {
 	IdleSince             time.Time `json:"idle_since"` // when the last conversation ended; zero while working
 	Misses                int       `json:"misses"`     // offers expired in a row, those within 10 s counted once
 	LastMissAt            time.Time `json:"last_miss_at"`
-	LostAt                time.Time `json:"lost_at"`         // zero unless offline because lost
+	LostAt                time.Time `json:"lost_at"`         // when he went offline or was lost; zero once he is back
 	Alarm                 *Alarm    `json:"alarm,omitempty"` // missed offers, until he comes online
 }

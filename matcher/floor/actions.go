@@ -439,16 +439,19 @@ func (s *State) unheard(conversationID string) {
 	s.settle()
 }
 
-// agentLost returns a live chat to its queue after its agent went silent; it
-// goes back to him if he returns in time to be asked. Tier and rules hold as they
+// agentLost returns a live chat to its queue after its agent went silent, or
+// offline; it goes back to him if he returns in time to be asked. Tier and rules hold as they
 // are now: nobody looked at them while he had it.
 func (s *State) agentLost(c *usher.Conversation) {
-	lost := c.AgentID
-	s.detach(c, "agent_lost")
+	lost, why := c.AgentID, "agent_lost"
+	if s.agents[lost].state.PresenceReason != "lost" {
+		why = "agent_offline"
+	}
+	s.detach(c, why)
 	c.Work.RequeueAt, c.Work.Prefers, c.AssignedAt = time.Time{}, lost, nil
-	if why := s.evaluate(c); why != "" {
+	if blocked := s.evaluate(c); blocked != "" {
 		c.AgentID = ""
-		s.block(c, why)
+		s.block(c, blocked)
 		return
 	}
 	s.requeue(c)

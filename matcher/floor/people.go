@@ -64,7 +64,9 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 	if from == usher.PresenceOnline {
 		s.retryHeld() // whom nobody but he was to serve
 	}
-	if to != usher.PresenceOffline {
+	if to == usher.PresenceOffline {
+		s.gone(a)
+	} else {
 		s.back(a)
 	}
 	if to != usher.PresenceOnline {
@@ -90,7 +92,20 @@ func (s *State) move(a *agent, to usher.Presence, reason string) {
 	s.tx.freed[a.ID] = true
 }
 
-// back lets a lost agent keep what would have been taken from him.
+// gone lets the live chats of an agent who is offline, by choice or lost, go back
+// to their queue unless he returns in time.
+func (s *State) gone(a *agent) {
+	a.state.LostAt = s.tx.now
+	wait := time.Duration(s.policy.Document().Conversation.AgentLostS) * time.Second
+	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
+		if c := s.convs[id]; workedOn(c) && c.AgentID == a.ID && !c.Seat().Kind.Interruptible() {
+			c.Work.RequeueAt = s.tx.now.Add(wait)
+			s.touch(c)
+		}
+	}
+}
+
+// back lets an agent who was gone keep what would have been taken from him.
 func (s *State) back(a *agent) {
 	if a.state.LostAt.IsZero() {
 		return
@@ -118,15 +133,7 @@ func (s *State) lapse(b usher.PresenceLapsed) *usher.Error {
 	if !a.state.Beats || a.state.Presence == usher.PresenceOffline {
 		return nil
 	}
-	a.state.LostAt = s.tx.now
 	s.move(a, usher.PresenceOffline, "lost")
-	wait := time.Duration(s.policy.Document().Conversation.AgentLostS) * time.Second
-	for _, id := range slices.Sorted(maps.Keys(s.convs)) {
-		if c := s.convs[id]; workedOn(c) && c.AgentID == a.ID && !c.Seat().Kind.Interruptible() {
-			c.Work.RequeueAt = s.tx.now.Add(wait)
-			s.touch(c)
-		}
-	}
 	return nil
 }
 
