@@ -164,8 +164,13 @@ func (s *State) transfer(b usher.Transfer, by usher.Principal) *usher.Error {
 		c.Work.Override = b.Reason
 	}
 	s.best(c, s.tx.now, func(q *rank.Query) { q.Only = a.ID })
-	d := s.decide(c, string(usher.StateOffered), usher.ReasonTransfer)
-	s.offer(c, a, usher.ReasonTransfer, d)
+	if s.policy.Document().Offers.Mode == "auto" {
+		d := s.decide(c, string(usher.StateAssigned), usher.ReasonTransfer)
+		s.give(c, a, "", usher.ReasonTransfer, c.Work.Override, d)
+	} else {
+		d := s.decide(c, string(usher.StateOffered), usher.ReasonTransfer)
+		s.offer(c, a, usher.ReasonTransfer, d)
+	}
 	s.tx.out.Result = usher.Result{Conversation: c, Routing: c.Routing}
 	return nil
 }
