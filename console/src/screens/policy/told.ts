@@ -28,6 +28,8 @@ const zh: Record<string, (d: Detail) => string> = {
   exceeds_units: () => "超过了全体坐席的单位总数",
   unknown: () => "不存在",
   shut_when_wanted: () => "目标队列届时同样不营业",
+  no_page: () => "目标渠道没有聊天页，邀请链接打不开",
+  no_notice: () => "不到 5 分钟就会关闭，来不及提前告知客户",
 };
 
 export function told(d: Detail, lang: "zh" | "en"): string {

@@ -147,6 +147,7 @@ const alarms: Words = {
   no_reply: ["Accepted, not answered", "接单后未回复"],
   missed_offers: ["Missed offers, set away", "多次错过派单，已设为离开"],
   agent_lost: ["Agent's connection lost", "坐席掉线"],
+  timers_behind: ["Rules of time come late", "计时规则处理滞后"],
 };
 
 const sources: Words = {
