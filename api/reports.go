@@ -93,7 +93,7 @@ func (s *Server) reportQuery(c *call, f *faults) (q report.Query, step usher.Ste
 	}
 	if q.From.IsZero() {
 		y, m, d := q.To.In(q.Zone).Date()
-		q.From = time.Date(y, m, d, 0, 0, 0, 0, q.Zone)
+		q.From = report.Day(y, m, d, q.Zone)
 	}
 	q.From, q.To = q.From.UTC(), q.To.UTC()
 	const longest = 400 * 24 * time.Hour

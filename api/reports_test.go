@@ -229,6 +229,26 @@ func TestReportFile(t *testing.T) {
 	}
 }
 
+// In Santiago the 6 September 2026 begins at one o'clock: the day before has its
+// 24 hours, and a report of today begins where today does.
+func TestReportOfDayWithoutMidnight(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 9, 6, 16, 0, 0, 0, time.UTC)
+	_, c := newLedger(t, storetest.Changes(storetest.Log(4, 40, noon.Add(-36*time.Hour), 1)), noon)
+	a := c.want(200, "GET", "/v1/reports/overview?zone=America/Santiago&interval=day&from=2026-09-05T04:00:00Z&to=2026-09-07T03:00:00Z", nil)
+	steps := [][2]any{}
+	for _, s := range a.at("series").([]any) {
+		steps = append(steps, [2]any{dict(s)["from"], dict(s)["to"]})
+	}
+	want := [][2]any{{"2026-09-05T04:00:00Z", "2026-09-06T04:00:00Z"}, {"2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"}}
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps %v, want %v", steps, want)
+	}
+	if a = c.want(200, "GET", "/v1/reports/overview?zone=America/Santiago", nil); a.text("from") != "2026-09-06T04:00:00Z" {
+		t.Errorf("today begins at %s", a.text("from"))
+	}
+}
+
 func TestReportsRefuse(t *testing.T) {
 	t.Parallel()
 	_, c := newLedger(t, storetest.Changes(storetest.Log(2, 5, time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), 1)), time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC))

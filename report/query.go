@@ -152,10 +152,31 @@ func nextEdge(t time.Time, interval string) time.Time {
 		return t.Add(time.Hour - past)
 	case "week":
 		monday := (int(t.Weekday()) + 6) % 7
-		return time.Date(y, m, d-monday+7, 0, 0, 0, 0, t.Location())
+		return Day(y, m, d-monday+7, t.Location())
 	default:
-		return time.Date(y, m, d+1, 0, 0, 0, 0, t.Location())
+		return Day(y, m, d+1, t.Location())
 	}
+}
+
+// Day returns when a day begins: at midnight; where the clocks skip midnight, as
+// soon as they have; where it comes twice, at the first.
+func Day(y int, m time.Month, d int, zone *time.Location) time.Time {
+	date := func(t time.Time) time.Time {
+		y, m, d := t.Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
+	since, until := t.ZoneBounds() // between two changes of the clocks
+	if date(t).Before(day) {
+		return until
+	}
+	if before := since.Add(-1).In(zone); !since.IsZero() && date(before).Equal(day) {
+		_, was := before.Zone()
+		_, is := t.Zone()
+		return t.Add(time.Duration(is-was) * time.Second)
+	}
+	return t
 }
 
 // Add adds a conversation. It keeps nothing of it.
@@ -638,7 +659,13 @@ func (q Query) Previous() Query {
 	}
 	const week = 7 * 24 * time.Hour
 	weeks := max(1, int((q.To.Sub(q.From)+week-1-time.Hour)/week)) // a day of 25 hours makes no second week
-	back := func(t time.Time) time.Time { return t.In(zone).AddDate(0, 0, -7*weeks).UTC() }
+	back := func(t time.Time) time.Time {
+		y, m, d := t.In(zone).Date()
+		if t.Equal(Day(y, m, d, zone)) {
+			return Day(y, m, d-7*weeks, zone).UTC()
+		}
+		return t.In(zone).AddDate(0, 0, -7*weeks).UTC()
+	}
 	q.From, q.To = back(q.From), back(q.To)
 	return q
 }
