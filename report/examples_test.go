@@ -197,6 +197,8 @@ func tell(s *storetest.Story, w []string) bool {
 		s.Overflow(w[1], usher.OverflowDo(w[2]), w[3])
 	case "moves":
 		s.Move(w[1], usher.ChannelKind(w[2]))
+	case "blocks":
+		s.Block()
 	case "leaves":
 		s.Leave()
 	case "closes":

@@ -103,7 +103,10 @@ func (c *Conversation) apply(e *usher.Event) error {
 	case usher.EventConversationAssigned:
 		c.assigned(e, &d)
 	case usher.EventConversationClosed:
+		c.ended(e.At)
 		c.ClosedAt, c.CloseReason = e.At, d.Reason
+	case usher.EventConversationBlocked:
+		c.ended(e.At)
 	case usher.EventConversationReopened:
 		c.Reopened++
 		c.ClosedAt, c.CloseReason = time.Time{}, ""
@@ -179,7 +182,7 @@ func (c *Conversation) assigned(e *usher.Event, d *usher.ConversationData) {
 		c.EligibleAt, c.Queue, c.TargetS = e.At, d.Queue, d.TargetS
 		c.Bot.HandedOver = c.Bot.Tried
 	}
-	if c.AcceptedAt.IsZero() {
+	if c.AcceptedAt.IsZero() && c.EndedAt.IsZero() {
 		c.AcceptedAt, c.AgentID, c.Relaxed = e.At, e.AgentID, d.Relaxed
 		c.FirstOffer = d.OfferID != "" && len(c.Offers) > 0 && c.Offers[0].ID == d.OfferID
 	}
@@ -190,12 +193,21 @@ func (c *Conversation) assigned(e *usher.Event, d *usher.ConversationData) {
 }
 
 func (c *Conversation) left(e *usher.Event) {
-	if !c.AcceptedAt.IsZero() || !c.AbandonedAt.IsZero() {
-		return // a person had it; or he had left before
+	switch {
+	case c.EligibleAt.IsZero():
+		if c.LeftBeforeAt.IsZero() {
+			c.LeftBeforeAt = e.At
+		}
+	case c.waitEnd().IsZero():
+		c.LeftQueueAt = e.At
 	}
-	c.AbandonedAt, c.Abandoned = e.At, LeftQueue
-	if c.EligibleAt.IsZero() {
-		c.Abandoned = LeftBeforeQueue
+	c.ended(e.At)
+}
+
+// ended ends what is said of waiting, accepting and answering.
+func (c *Conversation) ended(at time.Time) {
+	if !c.EligibleAt.IsZero() && c.EndedAt.IsZero() {
+		c.EndedAt = at
 	}
 }
 
@@ -253,7 +265,7 @@ func (c *Conversation) said(e *usher.Event) error {
 	if a.ReplyAt.IsZero() {
 		a.ReplyAt = e.At
 	}
-	if c.FirstResponseAt.IsZero() {
+	if c.FirstResponseAt.IsZero() && c.EndedAt.IsZero() {
 		c.FirstResponseAt = e.At
 	}
 	return nil

@@ -59,7 +59,8 @@ type told struct {
 // case_ is what was found of a conversation.
 type case_ struct {
 	id                                                        string
-	opened, eligible, taken, gone, over, answered             time.Time // zero = never
+	opened, eligible, taken, answered, over                   time.Time // zero = never
+	leftBot, leftQueue, waitedTo                              time.Time // likewise
 	channel, kind, tier, intent, queue, agent, status, reason string
 	target, relaxed, reopened, moves, answers                 int
 	firstAsked, tried, handed, early                          bool
@@ -152,8 +153,18 @@ func find(t told) *case_ {
 		c.turns = append(c.turns, u)
 	}
 
+	// Becoming eligible is the first time that it is queued, or given to somebody
+	// who was not asked. That first time lasts until the customer leaves, or it is
+	// closed or blocked; nothing later is said of waiting, accepting and answering.
 	entry := first(0, "queued", "assigned")
-	upTo := t.all
+	upTo, firstTime := t.all, []said{}
+	end := -1
+	if entry >= 0 {
+		firstTime = t.all[entry:]
+		if end = first(entry, "abandoned", "closed", "blocked"); end >= 0 {
+			firstTime, c.waitedTo = t.all[entry:end], t.all[end].at
+		}
+	}
 	if entry >= 0 {
 		upTo = t.all[:entry+1]
 		s := t.all[entry]
@@ -172,15 +183,16 @@ func find(t told) *case_ {
 			c.intent = s.text("to")
 		}
 	}
-	gone := first(0, "abandoned")
-	if gone >= 0 && (len(starts) == 0 || gone < starts[0]) {
-		c.gone = t.all[gone].at
+	if gone := first(0, "abandoned"); gone >= 0 && (entry < 0 || gone < entry) {
+		c.leftBot = t.all[gone].at
 	}
-	if len(starts) > 0 {
-		s := t.all[starts[0]]
-		c.taken, c.agent, c.relaxed = s.at, s.agent, s.count("relaxed")
+	if i := slices.IndexFunc(firstTime, func(s said) bool { return s.kind == "assigned" }); i >= 0 {
+		s := firstTime[i]
+		c.taken, c.waitedTo, c.agent, c.relaxed = s.at, s.at, s.agent, s.count("relaxed")
 		ask := first(0, "offer.created")
 		c.firstAsked = ask >= 0 && s.text("offer_id") == t.all[ask].text("offer_id")
+	} else if end >= 0 && t.all[end].kind == "abandoned" {
+		c.leftQueue = t.all[end].at
 	}
 	bot := -1
 	for i, s := range t.all {
@@ -215,7 +227,7 @@ func find(t told) *case_ {
 			}
 			c.offers = append(c.offers, a)
 		case "message.sent":
-			if s.text("author") == "agent" && c.answered.IsZero() && runs(i) >= 0 {
+			if s.text("author") == "agent" && c.answered.IsZero() && runs(i) >= 0 && (end < 0 || i < end) {
 				c.answered = s.at
 			}
 		case "transferred":
@@ -356,10 +368,10 @@ func (w *world2) gather(name string) (facts []fact, how string) {
 		facts = append(facts, f)
 	}
 	for _, c := range w.cases {
-		served := !c.taken.IsZero() && c.gone.IsZero()
+		served := !c.taken.IsZero()
 		in := !c.eligible.IsZero()
-		left := in && !c.gone.IsZero() && !c.gone.Before(c.eligible) && w.leftFrom(c) == "queue"
-		waits := in && c.taken.IsZero() && c.gone.IsZero() && (c.status == "queued" || c.status == "offered")
+		left := !c.leftQueue.IsZero()
+		waits := in && c.waitedTo.IsZero()
 		wait := w.wait(c)
 		ok := wait <= time.Duration(c.target)*time.Second
 		aims := c.target > 0
@@ -412,7 +424,7 @@ func (w *world2) gather(name string) (facts []fact, how string) {
 			}
 		case "first_response_mean", "first_response_p50", "first_response_p90":
 			how = map[string]string{"first_response_mean": "m", "first_response_p50": "p50", "first_response_p90": "p90"}[name]
-			if served && !c.answered.IsZero() {
+			if !c.answered.IsZero() {
 				add(c, c.eligible, false, c.answered.Sub(c.eligible))
 			}
 		case "wait_mean":
@@ -444,11 +456,11 @@ func (w *world2) gather(name string) (facts []fact, how string) {
 			add(c, c.eligible, left, 0)
 		case "abandoned_wait_p50":
 			if how = "p50"; left {
-				add(c, c.eligible, false, c.gone.Sub(c.eligible))
+				add(c, c.eligible, false, c.leftQueue.Sub(c.eligible))
 			}
 		case "left_before_queue":
 			how = "r"
-			add(c, c.opened, !c.gone.IsZero() && w.leftFrom(c) == "before", 0)
+			add(c, c.opened, !c.leftBot.IsZero(), 0)
 		case "bot_tried":
 			how = "r"
 			add(c, c.opened, c.tried, 0)
@@ -552,26 +564,13 @@ func (w *world2) gather(name string) (facts []fact, how string) {
 	return facts, how
 }
 
-// leftFrom tells where the customer was when he left.
-func (w *world2) leftFrom(c *case_) string {
-	if c.eligible.IsZero() || c.gone.Before(c.eligible) {
-		return "before"
-	}
-	return "queue"
-}
-
+// wait is how long the first time in a queue lasted, or lasts so far.
 func (w *world2) wait(c *case_) time.Duration {
-	ends := []time.Time{}
-	if !c.taken.IsZero() && c.gone.IsZero() {
-		ends = append(ends, c.taken)
+	to := w.asOf
+	if !c.waitedTo.IsZero() {
+		to = c.waitedTo
 	}
-	for _, e := range []time.Time{c.gone, c.over} {
-		if !e.IsZero() {
-			ends = append(ends, e)
-		}
-	}
-	ends = append(ends, w.asOf)
-	return max(ends[0].Sub(c.eligible), 0).Truncate(time.Millisecond)
+	return max(to.Sub(c.eligible), 0).Truncate(time.Millisecond)
 }
 
 // dimension is the key of a fact.

@@ -109,26 +109,20 @@ func acceptedAt(r *Row) time.Time { return r.AcceptedAt }
 func all(*Row) bool        { return true }
 func eligible(r *Row) bool { return !r.EligibleAt.IsZero() }
 
-// accepted: by a person, before the customer left.
-func accepted(r *Row) bool  { return !r.AcceptedAt.IsZero() && r.AbandonedAt.IsZero() }
-func leftQueue(r *Row) bool { return r.Abandoned == LeftQueue }
+// accepted: by a person, in its first time in a queue.
+func accepted(r *Row) bool   { return !r.AcceptedAt.IsZero() }
+func leftQueue(r *Row) bool  { return !r.LeftQueueAt.IsZero() }
+func leftBefore(r *Row) bool { return !r.LeftBeforeAt.IsZero() }
 
-// waiting: eligible, and neither accepted, left nor ended otherwise.
-func waiting(r *Row) bool {
-	return eligible(r) && r.AcceptedAt.IsZero() && r.AbandonedAt.IsZero() &&
-		(r.Status == usher.StatusQueued || r.Status == usher.StatusOffered)
-}
+// waiting: eligible, and since then neither accepted, left, closed nor blocked.
+func waiting(r *Row) bool { return eligible(r) && r.waitEnd().IsZero() }
 
-// waitMS is from becoming eligible to being accepted or leaving, or until now.
+// waitMS is from becoming eligible to being accepted, left, closed or blocked,
+// or until now.
 func waitMS(r *Row) int64 {
-	end := r.AsOf
-	switch {
-	case accepted(r):
-		end = r.AcceptedAt
-	case !r.AbandonedAt.IsZero():
-		end = r.AbandonedAt
-	case !r.ClosedAt.IsZero():
-		end = r.ClosedAt
+	end := r.waitEnd()
+	if end.IsZero() {
+		end = r.AsOf
 	}
 	return max(end.Sub(r.EligibleAt).Milliseconds(), 0)
 }
@@ -136,9 +130,7 @@ func waitMS(r *Row) int64 {
 func within(r *Row) bool { return waitMS(r) <= int64(r.TargetS)*1000 }
 func aimed(r *Row) bool  { return r.TargetS > 0 }
 
-func responded(r *Row) bool {
-	return eligible(r) && accepted(r) && !r.FirstResponseAt.IsZero()
-}
+func responded(r *Row) bool { return !r.FirstResponseAt.IsZero() }
 
 func responseMS(r *Row) int64 { return max(r.FirstResponseAt.Sub(r.EligibleAt).Milliseconds(), 0) }
 
@@ -166,6 +158,15 @@ func both(fs ...func(*Row) bool) func(*Row) bool {
 func nothingLeftOut() Text {
 	return Text{"无", "nothing"}
 }
+
+// What is said of waiting is said once of a conversation.
+const (
+	laterZH = "首次之后的再次排队（如重开、坐席转出、坐席失联后）"
+	laterEN = "later times in a queue, as when it was reopened, passed on by its agent, or its agent was lost"
+)
+
+// once adds to what is left out that later times in a queue are.
+func once(t Text) Text { return Text{t.ZH + "；" + laterZH, t.EN + "; " + laterEN} }
 
 // Definitions lists every report, in the order in which they are shown.
 func Definitions() []Definition {
@@ -213,32 +214,38 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "eligible", Title: Text{"待分配数", "Became eligible"}, Unit: UnitCount, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"期间内首次进入队列的会话数", "conversations that first entered a queue in the period"},
-			Excludes: Text{"从未进入队列的会话（机器人解决、排队前离开、黑名单）", "those that never entered a queue: answered by the bot, left before, blocked"},
+			Formula:  Text{"期间内首次进入队列（或未排队即直接交给人工）的会话数", "conversations that first entered a queue, or were given to a person before that, in the period"},
+			Excludes: once(Text{"从未进入队列的会话（机器人解决、排队前离开、黑名单）", "those that never entered a queue: answered by the bot, left before, blocked"}),
 			at:       eligibleAt, in: eligible,
 		},
 		{
 			Name: "accepted", Title: Text{"接起数", "Accepted"}, Unit: UnitCount, Grain: PerConversation, Clock: "accepted_at",
-			Formula:  Text{"期间内首次由人工接起的会话数", "conversations first accepted by a person in the period"},
-			Excludes: Text{"客户先行离开、重开后才接起的", "accepted only after the customer had left and come back"},
-			at:       acceptedAt, in: accepted,
+			Formula: Text{"期间内在首次排队中由人工接起的会话数", "conversations accepted by a person in the period, in their first time in a queue"},
+			Excludes: Text{
+				"客户离开队列、会话结束或被拦截之后，再次回来才接起的",
+				"accepted only after the customer had left the queue, or it had been closed or blocked, and came back",
+			},
+			at: acceptedAt, in: accepted,
 		},
 		{
 			Name: "success", Title: Text{"分配成功率", "Assignment success"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"客户离开前由人工接起的会话 ÷ 进入队列的会话", "accepted by a person before the customer left ÷ became eligible"},
-			Excludes: Text{"从未进入队列的会话；仍在等待的计入分母", "those that never entered a queue; those still waiting are in the denominator"},
+			Formula: Text{
+				"在客户离开、会话结束或被拦截之前由人工接起的会话 ÷ 进入队列的会话",
+				"accepted by a person before the customer left and before it was closed or blocked ÷ became eligible",
+			},
+			Excludes: once(Text{"从未进入队列的会话；仍在等待的计入分母", "those that never entered a queue; those still waiting are in the denominator"}),
 			at:       eligibleAt, in: eligible, part: accepted,
 		},
 		{
 			Name: "first_offer", Title: Text{"首派接起率", "First offer accepted"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"由第一位收到派单的坐席接起的会话 ÷ 进入队列的会话", "accepted by the first agent asked ÷ became eligible"},
-			Excludes: Text{"手工或自动直接分配的不计入分子", "those given by hand or without asking are not in the numerator"},
+			Excludes: once(Text{"手工或自动直接分配的不计入分子", "those given by hand or without asking are not in the numerator"}),
 			at:       eligibleAt, in: eligible, part: func(r *Row) bool { return accepted(r) && r.FirstOffer },
 		},
 		{
 			Name: "within_target", Title: Text{"目标时间内分配率", "Assigned within target"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"在队列目标时间内接起的会话 ÷ 进入队列的会话", "accepted within the target of the first queue ÷ became eligible"},
-			Excludes: Text{"队列没有目标时间的会话", "conversations whose queue had no target"},
+			Formula:  Text{"在首个队列的目标时间内接起的会话 ÷ 进入队列的会话", "accepted within the target of the first queue ÷ became eligible"},
+			Excludes: once(Text{"队列没有目标时间的会话", "conversations whose queue had no target"}),
 			at:       eligibleAt, in: both(eligible, aimed), part: both(accepted, within),
 		},
 		{
@@ -298,26 +305,41 @@ func metrics() map[string]Metric {
 		},
 		{
 			Name: "first_response_mean", Title: Text{"平均首次响应", "First response, mean"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"从进入队列到人工首次回复，取平均", "from becoming eligible to the first message by a person, mean"},
-			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
-			at:       eligibleAt, in: responded, value: responseMS,
+			Formula: Text{"从进入队列到接起会话的人工首次回复，取平均", "from becoming eligible to the first message by a person who had accepted it, mean"},
+			Excludes: Text{
+				"机器人和系统的消息；其间曾结束或被拦截的会话；尚未回复的会话",
+				"messages by the bot or the system; conversations closed or blocked in between, or not answered yet",
+			},
+			at: eligibleAt, in: responded, value: responseMS,
 		},
 		{
 			Name: "first_response_p50", Title: Text{"首次响应中位数", "First response, median"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"从进入队列到人工首次回复，第 50 百分位（最近秩）", "from becoming eligible to the first message by a person, 50th percentile (nearest rank)"},
-			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
-			at:       eligibleAt, in: responded, value: responseMS, p: 50,
+			Formula: Text{
+				"从进入队列到接起会话的人工首次回复，第 50 百分位（最近秩）",
+				"from becoming eligible to the first message by a person who had accepted it, 50th percentile (nearest rank)",
+			},
+			Excludes: Text{
+				"机器人和系统的消息；其间曾结束或被拦截的会话；尚未回复的会话",
+				"messages by the bot or the system; conversations closed or blocked in between, or not answered yet",
+			},
+			at: eligibleAt, in: responded, value: responseMS, p: 50,
 		},
 		{
 			Name: "first_response_p90", Title: Text{"首次响应 P90", "First response, 90th percentile"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"从进入队列到人工首次回复，第 90 百分位（最近秩）", "from becoming eligible to the first message by a person, 90th percentile (nearest rank)"},
-			Excludes: Text{"机器人和系统的消息；尚未回复的会话", "messages by the bot or the system; conversations not answered yet"},
-			at:       eligibleAt, in: responded, value: responseMS, p: 90,
+			Formula: Text{
+				"从进入队列到接起会话的人工首次回复，第 90 百分位（最近秩）",
+				"from becoming eligible to the first message by a person who had accepted it, 90th percentile (nearest rank)",
+			},
+			Excludes: Text{
+				"机器人和系统的消息；其间曾结束或被拦截的会话；尚未回复的会话",
+				"messages by the bot or the system; conversations closed or blocked in between, or not answered yet",
+			},
+			at: eligibleAt, in: responded, value: responseMS, p: 90,
 		},
 		{
 			Name: "wait_mean", Title: Text{"平均等待（已接起）", "Wait until accepted, mean"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"从进入队列到人工接起，取平均", "from becoming eligible to being accepted, mean"},
-			Excludes: Text{"未接起的会话", "conversations not accepted"},
+			Excludes: once(Text{"未接起的会话", "conversations not accepted"}),
 			at:       eligibleAt, in: both(eligible, accepted), value: waitMS,
 		},
 		{
@@ -326,7 +348,7 @@ func metrics() map[string]Metric {
 				"从进入队列到接起，第 50 百分位；仍在等待的按已等时间计入（下限）",
 				"from becoming eligible to being accepted, 50th percentile; those still waiting count with the wait so far (a lower bound)",
 			},
-			Excludes: Text{"未接起就离开或结束的会话", "conversations that left or ended without being accepted"},
+			Excludes: once(Text{"未接起就离开、结束或被拦截的会话", "conversations left, closed or blocked without being accepted"}),
 			at:       eligibleAt, in: waitedOrWaits, value: waitMS, p: 50,
 		},
 		{
@@ -335,27 +357,30 @@ func metrics() map[string]Metric {
 				"从进入队列到接起，第 90 百分位；仍在等待的按已等时间计入（下限）",
 				"from becoming eligible to being accepted, 90th percentile; those still waiting count with the wait so far (a lower bound)",
 			},
-			Excludes: Text{"未接起就离开或结束的会话", "conversations that left or ended without being accepted"},
+			Excludes: once(Text{"未接起就离开、结束或被拦截的会话", "conversations left, closed or blocked without being accepted"}),
 			at:       eligibleAt, in: waitedOrWaits, value: waitMS, p: 90,
 		},
 		{
 			Name: "still_waiting", Title: Text{"仍在等待", "Still waiting"}, Unit: UnitCount, Grain: PerConversation, Clock: "eligible_at",
-			Formula:  Text{"期间内进入队列、至今尚未接起的会话数", "conversations that became eligible in the period and wait still"},
-			Excludes: nothingLeftOut(), at: eligibleAt, in: waiting,
+			Formula: Text{
+				"期间内进入队列、至今未接起、未离开、未结束也未被拦截的会话数",
+				"conversations that became eligible in the period and since then were neither accepted, left, closed nor blocked",
+			},
+			Excludes: Text{laterZH, laterEN}, at: eligibleAt, in: waiting,
 		},
 		{
 			Name: "breach_rate", Title: Text{"超时率", "Target missed"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
 			Formula: Text{
-				"等待超过队列目标时间的会话（无论接起、离开还是仍在等）÷ 进入队列的会话",
-				"waited longer than the target of the queue, whether accepted, left or waiting still ÷ became eligible",
+				"等待超过首个队列目标时间的会话（无论接起、离开、结束、被拦截还是仍在等）÷ 进入队列的会话",
+				"waited longer than the target of the first queue, whether accepted, left, closed, blocked or waiting still ÷ became eligible",
 			},
-			Excludes: Text{"队列没有目标时间的会话", "conversations whose queue had no target"},
+			Excludes: once(Text{"队列没有目标时间的会话", "conversations whose queue had no target"}),
 			at:       eligibleAt, in: both(eligible, aimed), part: func(r *Row) bool { return !within(r) },
 		},
 		{
 			Name: "service_level_answered", Title: Text{"服务水平（已接起）", "Service level, answered"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"目标时间内接起 ÷ 接起", "accepted within the target ÷ accepted"},
-			Excludes: Text{"离开的和仍在等待的会话；队列没有目标时间的", "conversations that left or wait still, or whose queue had no target"},
+			Excludes: once(Text{"未接起的会话；队列没有目标时间的", "conversations not accepted, or whose queue had no target"}),
 			at:       eligibleAt, in: both(eligible, aimed, accepted), part: within,
 		},
 		{
@@ -364,27 +389,30 @@ func metrics() map[string]Metric {
 				"目标时间内接起 ÷（接起 + 排队中离开 + 已超过目标仍在等待）",
 				"accepted within the target ÷ (accepted + left the queue + still waiting beyond the target)",
 			},
-			Excludes: Text{"等待尚未超过目标的会话；队列没有目标时间的", "conversations still waiting within the target, or whose queue had no target"},
-			at:       eligibleAt, in: func(r *Row) bool {
+			Excludes: once(Text{
+				"等待尚未超过目标的会话；未接起就结束或被拦截的；队列没有目标时间的",
+				"conversations still waiting within the target, closed or blocked without being accepted, or whose queue had no target",
+			}),
+			at: eligibleAt, in: func(r *Row) bool {
 				return eligible(r) && aimed(r) && (accepted(r) || leftQueue(r) || waiting(r) && !within(r))
 			}, part: both(accepted, within),
 		},
 		{
 			Name: "abandonment_rate", Title: Text{"放弃率", "Abandonment"}, Unit: UnitRatio, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"排队中、人工接起前离开的会话 ÷ 进入队列的会话", "left the queue before a person accepted ÷ became eligible"},
-			Excludes: Text{"进入队列前离开的（另计）；接起后离开的", "those who left before a queue, told apart; those who left after acceptance"},
+			Excludes: once(Text{"进入队列前离开的（另计）；接起后离开的", "those who left before a queue, told apart; those who left after acceptance"}),
 			at:       eligibleAt, in: eligible, part: leftQueue,
 		},
 		{
 			Name: "abandoned_wait_p50", Title: Text{"放弃前等待中位数", "Wait until leaving, median"}, Unit: UnitSeconds, Grain: PerConversation, Clock: "eligible_at",
 			Formula:  Text{"放弃的会话从进入队列到离开，第 50 百分位（最近秩）", "from becoming eligible to leaving, 50th percentile (nearest rank) of the abandoned"},
-			Excludes: Text{"未放弃的会话", "conversations not abandoned"},
+			Excludes: once(Text{"未放弃的会话", "conversations not abandoned"}),
 			at:       eligibleAt, in: both(eligible, leftQueue), value: waitMS, p: 50,
 		},
 		{
 			Name: "left_before_queue", Title: Text{"排队前离开率", "Left before a queue"}, Unit: UnitRatio, Grain: PerConversation, Clock: "opened_at",
-			Formula:  Text{"在澄清或机器人阶段离开的会话 ÷ 开启的会话", "left while a question was open or with the bot ÷ opened"},
-			Excludes: nothingLeftOut(), at: openedAt, in: all, part: func(r *Row) bool { return r.Abandoned == LeftBeforeQueue },
+			Formula:  Text{"在澄清或机器人阶段、进入任何队列之前离开的会话 ÷ 开启的会话", "left while a question was open or with the bot, before it was in any queue ÷ opened"},
+			Excludes: nothingLeftOut(), at: openedAt, in: all, part: leftBefore,
 		},
 		{
 			Name: "reopened_rate", Title: Text{"重开率", "Reopened"}, Unit: UnitRatio, Grain: PerConversation, Clock: "accepted_at",

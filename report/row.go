@@ -15,15 +15,16 @@ import (
 
 // Version is raised whenever the same log would give other rows: a store whose
 // rows are of another version folds the log anew.
-const Version = 1
+const Version = 2
 
 // Early is how soon after an acceptance a transfer means that the conversation
 // was probably sent to the wrong person.
 const Early = 5 * time.Minute
 
 // Conversation is everything that reports say of one conversation. Times are
-// zero when it did not happen. What is said of waiting and answering is said of
-// its first time in a queue: a reopening does not change it.
+// zero when it did not happen. What is said of waiting, accepting and answering
+// is said of its first time in a queue, which [Conversation.EndedAt] ends: what
+// comes after a reopening does not change it.
 type Conversation struct {
 	ID         string
 	CustomerID string
@@ -42,14 +43,15 @@ type Conversation struct {
 
 	EligibleAt      time.Time // first queued
 	FirstOfferAt    time.Time
-	AcceptedAt      time.Time // first accepted by, or given to, a person
+	AcceptedAt      time.Time // accepted by, or given to, a person before EndedAt
 	AgentID         string    // that person
 	FirstOffer      bool      // he was the first who was asked
 	Relaxed         int       // relaxation steps that had been applied by then
 	WaitedMS        int64     // accumulated wait, as last told
-	FirstResponseAt time.Time // first message by a person who had accepted it
-	AbandonedAt     time.Time // the customer left before any person accepted
-	Abandoned       string    // LeftBeforeQueue or LeftQueue; "" = he did not
+	FirstResponseAt time.Time // first message by a person who had accepted it, before EndedAt
+	LeftBeforeAt    time.Time // the customer first left before it had been in a queue
+	LeftQueueAt     time.Time // he left its first time in a queue, before any person accepted
+	EndedAt         time.Time // first left, closed or blocked since it was eligible
 	ClosedAt        time.Time // zero while it is open
 	CloseReason     string
 	Reopened        int
@@ -61,12 +63,6 @@ type Conversation struct {
 	Transfers   []Transfer
 	Overflows   []Overflow
 }
-
-// The kinds of abandonment.
-const (
-	LeftBeforeQueue = "left_before_queue" // while a question was open, or with the bot
-	LeftQueue       = "queue"
-)
 
 // Bot is what the bot did before a person had the conversation.
 type Bot struct {
@@ -136,6 +132,14 @@ type Shift struct {
 
 // Open reports whether the conversation can still change without being reopened.
 func (c *Conversation) Open() bool { return c.ClosedAt.IsZero() }
+
+// waitEnd is when the first time in a queue ended; zero = it waits, or was in none.
+func (c *Conversation) waitEnd() time.Time {
+	if !c.AcceptedAt.IsZero() {
+		return c.AcceptedAt
+	}
+	return c.EndedAt
+}
 
 // running returns the assignment that has not ended, or nil.
 func (c *Conversation) running() *Assignment {

@@ -199,8 +199,22 @@ func conversationColumns() []Column {
 		{"first_offer_at", func(r *Row) any { return r.FirstOfferAt }},
 		{"accepted_at", func(r *Row) any { return r.AcceptedAt }},
 		{"first_response_at", func(r *Row) any { return r.FirstResponseAt }},
-		{"abandoned_at", func(r *Row) any { return r.AbandonedAt }},
-		{"abandoned", func(r *Row) any { return r.Abandoned }},
+		{"wait_ended_at", func(r *Row) any { return r.waitEnd() }},
+		{"abandoned_at", func(r *Row) any {
+			if leftQueue(r) {
+				return r.LeftQueueAt
+			}
+			return r.LeftBeforeAt
+		}},
+		{"abandoned", func(r *Row) any {
+			switch {
+			case leftQueue(r):
+				return "queue"
+			case leftBefore(r):
+				return "left_before_queue"
+			}
+			return ""
+		}},
 		{"closed_at", func(r *Row) any { return r.ClosedAt }},
 		{"close_reason", func(r *Row) any { return r.CloseReason }},
 		{"wait_s", func(r *Row) any {

@@ -332,27 +332,54 @@ func life(r *rand.Rand, id string, at, end time.Time, agents []string) []usher.E
 	}
 	s := NewStory(id, at, p.channel, p.kind, pick(r, "vip", "regular", "regular", "regular", "low_value"), pick(r, "refund", "login", "delivery", ""))
 	s.Write()
+	// What had ended goes on, now and then: the customer writes again, or is
+	// taken off the list that blocked him.
+	goesOn := func() bool {
+		if r.IntN(3) > 0 {
+			return false
+		}
+		pass(s, 12*time.Hour)
+		if s.d.Status == usher.StatusClosed {
+			s.Reopen()
+			s.Write()
+		}
+		s.d.Status = usher.StatusOpen
+		return true
+	}
 	if r.IntN(40) == 0 {
 		s.Block()
-		return s.until(end)
+		if !goesOn() {
+			return s.until(end)
+		}
 	}
 	if r.IntN(6) == 0 {
-		s.Bot(pick(r, "faq_1", ""))
-		pass(s, 2*time.Minute)
-		switch r.IntN(4) {
-		case 0:
-			s.Leave()
-			return s.until(end)
-		case 1:
-			s.Close(pick(r, "resolved", "inactive"))
-			return s.until(end)
+		for {
+			s.Bot(pick(r, "faq_1", ""))
+			pass(s, 2*time.Minute)
+			switch r.IntN(4) {
+			case 0:
+				s.Leave()
+			case 1:
+				s.Close(pick(r, "resolved", "inactive"))
+			}
+			if s.d.Status != usher.StatusClosed {
+				break
+			}
+			if !goesOn() {
+				return s.until(end)
+			}
+			if r.IntN(2) == 0 {
+				break
+			}
 		}
 	} else if r.IntN(8) == 0 {
 		s.Clarify()
 		pass(s, time.Minute)
 		if r.IntN(5) == 0 {
 			s.Leave()
-			return s.until(end)
+			if !goesOn() {
+				return s.until(end)
+			}
 		}
 		s.Intent(pick(r, "refund", "login"))
 	}
@@ -360,7 +387,10 @@ func life(r *rand.Rand, id string, at, end time.Time, agents []string) []usher.E
 		queue := pick(r, "billing", "support", "general", "quiet")
 		s.Queued(queue, targets[queue], pick(r, "", "", "", "bot_failed"))
 		if !serve(r, s, agents, places[0].channel, pass) {
-			return s.until(end)
+			if !goesOn() {
+				break
+			}
+			continue
 		}
 		pass(s, 3*time.Hour)
 		if r.IntN(12) > 0 {
@@ -447,7 +477,9 @@ func serve(r *rand.Rand, s *Story, agents []string, web string, pass func(*Story
 		s.Give(pick(r, agents...)) // by hand to somebody else
 	}
 	pass(s, 20*time.Minute)
-	s.Say(usher.ByAgent)
+	if r.IntN(4) > 0 {
+		s.Say(usher.ByAgent)
+	}
 	if r.IntN(3) == 0 {
 		s.Wrap()
 		pass(s, time.Minute)
