@@ -470,7 +470,7 @@ func (w *world2) gather(name string) (facts []fact, how string) {
 			}
 		case "deflection":
 			if how = "r"; c.tried {
-				add(c, c.opened, c.answers > 0 && !in && !c.over.IsZero(), 0)
+				add(c, c.opened, c.answers > 0 && !in && !c.over.IsZero() && c.leftBot.IsZero(), 0)
 			}
 		case "handed_over":
 			if how = "r"; c.tried {

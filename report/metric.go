@@ -457,11 +457,11 @@ func metrics() map[string]Metric {
 		{
 			Name: "deflection", Title: Text{"机器人解决率", "Deflection"}, Unit: UnitRatio, Grain: PerConversation, Clock: "opened_at",
 			Formula: Text{
-				"得到机器人答案、已结束且从未进入队列的会话 ÷ 机器人尝试回答的会话",
-				"answered by the bot, ended and never in a queue ÷ those it tried; that the customer was helped is assumed",
+				"得到机器人答案、已结束、从未进入队列、客户也未在排队前离开的会话 ÷ 机器人尝试回答的会话；视为已帮到客户",
+				"answered by the bot, ended, never in a queue and not left before one ÷ those it tried; that the customer was helped is assumed",
 			},
 			Excludes: Text{"机器人未参与的会话", "conversations without the bot"},
-			at:       openedAt, in: botTried, part: func(r *Row) bool { return r.Bot.Answers > 0 && !eligible(r) && !r.ClosedAt.IsZero() },
+			at:       openedAt, in: botTried, part: func(r *Row) bool { return r.Bot.Answers > 0 && !r.ClosedAt.IsZero() && !eligible(r) && !leftBefore(r) },
 		},
 		{
 			Name: "handed_over", Title: Text{"机器人转人工率", "Handed over"}, Unit: UnitRatio, Grain: PerConversation, Clock: "opened_at",
