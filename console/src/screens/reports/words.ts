@@ -122,7 +122,7 @@ export function side(key: string): string {
 const columns: Record<string, readonly [en: string, zh: string]> = {
   conversation_id: ["Conversation", "会话"], customer_id: ["Customer", "客户"], opened_at: ["Opened", "开始"], eligible_at: ["Eligible", "进入队列"],
   first_offer_at: ["First offer", "首次派单"], accepted_at: ["Accepted", "接单"], first_response_at: ["First response", "首次响应"], closed_at: ["Closed", "结束"],
-  abandoned_at: ["Abandoned at", "放弃时间"], abandoned: ["Abandoned", "放弃"], tier: ["Tier", "等级"], channel: ["Channel", "渠道"], channels: ["All channels", "所有渠道"],
+  wait_ended_at: ["Wait ended", "等待结束"], abandoned_at: ["Abandoned at", "放弃时间"], abandoned: ["Abandoned", "放弃"], tier: ["Tier", "等级"], channel: ["Channel", "渠道"], channels: ["All channels", "所有渠道"],
   kind: ["Kind", "渠道类型"], intent: ["About", "内容"], queue: ["Queue", "队列"], last_queue: ["Last queue", "最后队列"], agent_id: ["Agent", "坐席"], status: ["State", "状态"],
   wait_s: ["Wait, s", "等待（秒）"], first_response_s: ["First response, s", "首次响应（秒）"], target_s: ["Target, s", "目标（秒）"], transfers: ["Transfers", "转接次数"],
   early_transfer: ["Early transfer", "早转"], relaxed: ["Relaxed", "放宽步数"], offers: ["Offers", "派单次数"], first_offer_accepted: ["First offer accepted", "首派即接"],
