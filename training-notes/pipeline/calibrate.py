@@ -123,7 +123,7 @@ def label_vectors(s, tokenizer):
 def links(s, tokenizer, held, evaluation, note):
     with open(os.path.join(rowing.HERE, "skills.json"), encoding="utf-8") as f:
         listed = json.load(f)
-    known = rowing.Held(evaluation)
+    known = rowing.Held(*evaluation)
     skills = [k for k in listed["skills"] if not known.near(clean(k["text"]))]
     note(f"skill phrases: {len(skills)} used, {len(listed['skills']) - len(skills)} too near to an evaluation text")
     labels = label_vectors(s, tokenizer)[ACTIONABLE]
@@ -179,7 +179,9 @@ def run(a, note):
     import train as training
 
     tokenizer = Tokenizer.from_file(os.path.join(a.work, "tokenizer.json"))
-    _, held, _ = rowing.build(a.data, a.rows, a.evaluation)
+    # Topics are labelled whole, not message by message: they are measured here, and nothing is fitted on them.
+    messages = rowing.messages(rowing.build(a.data, a.rows, a.evaluation)[1])
+    held, topics = [r for r in messages if not r.topic], [r for r in messages if r.topic]
     rng = random.Random(11)
     doubles = []
     for lang in ("zh", "en"):
@@ -221,6 +223,13 @@ def run(a, note):
                     "rows": len(at), "accuracy": round(float(np.mean([t == g for t, g in zip(truth, guess)])), 4),
                     "macro_f1": round(training.macro_f1(truth, guess), 4)}
         note(name + " " + json.dumps(report[name]))
+    if topics:
+        guess = [LABELS[k] for k in exporting.outputs(s, [r.text for r in topics], tokenizer)[0].argmax(1)]
+        for code in ("zh", "en"):
+            at = [i for i, r in enumerate(topics) if r.lang == code]
+            truth, said = [topics[i].label for i in at], [guess[i] for i in at]
+            report["int8"][f"topics_{code}"] = {"rows": len(at), "accuracy": round(float(np.mean([t == g for t, g in zip(truth, said)])), 4),
+                                                "macro_f1": round(training.macro_f1(truth, said), 4)}
     temperature = fitted(y, logits["int8"], weight)
     p = softmax(logits["int8"], temperature)
     rule = chosen_rule(p, y, weight)

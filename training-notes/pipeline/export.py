@@ -81,6 +81,43 @@ def trained(a):
     return model.eval(), stored
 
 
+def stored(folder):
+    """The weights of a bundle's graph as a state of Intent: run backwards, so that training can go on from a bundle.
+    Weights in seven bits are exact; nothing else of the training that made them is left."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(os.path.join(folder, "model.onnx")).graph
+    have = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+
+    def dense(name):
+        values = have[name + "_quantized"].astype(np.float32) - have[name + "_zero_point"].astype(np.float32)
+        return values * have[name + "_scale"]
+
+    plain = {k: v for k, v in have.items() if k.endswith((".weight", ".bias"))}
+    plain["words.weight"], plain["places"] = dense("words.weight"), have["places"]
+    for n in graph.node:
+        if n.op_type == "MatMulInteger":
+            name = n.input[1].removesuffix("_quantized")
+            where = n.output[0].split("/MatMul")[0].strip("/").replace("/", ".") if "MatMul_" in name else name.split(".")[0]
+            plain[where + ".weight"] = dense(name).T
+    parts = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value", "o": "attention.output.dense",
+             "n1": "attention.output.LayerNorm", "up": "intermediate.dense", "down": "output.dense", "n2": "output.LayerNorm"}
+    fixed = {"words.weight": "word_embeddings.weight", "places": "position_embeddings.weight",
+             "norm.weight": "LayerNorm.weight", "norm.bias": "LayerNorm.bias"}
+    out = {}
+    for name, value in plain.items():
+        if name.startswith("layers."):
+            _, layer, part, kind = name.split(".")
+            name = f"bert.encoder.layer.{layer}.{parts[part]}.{kind}"
+        elif name in fixed:
+            name = "bert.embeddings." + fixed[name]
+        out[name] = torch.tensor(value.copy())
+    # The positions hold the token type that is used.
+    out["bert.embeddings.token_type_embeddings.weight"] = torch.zeros(2, out["bert.embeddings.position_embeddings.weight"].shape[1])
+    return out
+
+
 def session(path):
     import onnxruntime as ort
 

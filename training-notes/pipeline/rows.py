@@ -2,9 +2,10 @@
 
 build(data, written, evaluation) -> (train, held): lists of Row. Public sets are cleaned and mapped to
 the taxonomy by mapping.json; rows written for this project come from `written` (a folder of JSONL files
-{text, lang, target}). Held-out rows (12 % of the written ones, 8 % of the mapped ones, by a hash of the
-text) calibrate and choose; the sets' own test parts are never returned. Rows equal or almost equal to a
-text of the evaluation folder (messages and skill names alike) are dropped, and only counted.
+{text, lang, target}), and, below it, topics (`topics/*.jsonl`): what one answer answers, in many wordings.
+Held-out rows (12 % of the written ones and of the topics, 8 % of the mapped ones, by a hash of the text or
+the topic) calibrate and choose; the sets' own test parts are never returned. Rows equal or almost equal to a
+text of the evaluation folders (messages, skill names and FAQ entries alike) are dropped, and only counted.
 epoch(train, rng) -> rows of one epoch, balanced over label and language, with written rows repeated under
 light noise and some two-intent messages made of two written ones.
 """
@@ -38,10 +39,12 @@ class Row:
     source: str
     pair: str = ""
     parts: tuple = field(default=())  # texts whose teacher embeddings this row learns; itself when empty
+    topic: str = ""  # file and topic of rows that one answer answers
+    page: bool = False  # a topic's title or answer, not a message
 
     @property
     def label(self):
-        return max(self.target, key=self.target.get)
+        return max(self.target, key=self.target.get, default="")
 
 
 def mapped(data):
@@ -80,6 +83,27 @@ def written(folder):
                     yield Row(clean(r["text"]), r["lang"], r["target"], source)
 
 
+def topics(folder):
+    """Rows of the topics: titles and answers (page) and messages. A message counts as written; a topic that no one
+    label fits has an empty target, and serves retrieval alone."""
+    folder = os.path.join(folder, "topics")
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        with open(os.path.join(folder, name), encoding="utf-8") as f:
+            for line in f:
+                t = json.loads(line)
+                key = f"{name.removesuffix('.jsonl')}/{t['topic']}"
+                target = {t["label"]: 1.0} if "label" in t else {}
+                for lang in ("zh", "en"):
+                    for page, texts in ((True, (t["title"][lang], t["answer"][lang])), (False, t[lang])):
+                        for text in texts:
+                            yield Row(clean(text), lang, target, "written", topic=key, page=page)
+
+
+def messages(rows):
+    """Those that customers write, and whose label is known."""
+    return [r for r in rows if r.target and not r.page]
+
+
 def bare(text):
     return "".join(c for c in text.casefold() if unicodedata.category(c)[0] in "LN")
 
@@ -103,14 +127,14 @@ def strings(value):
 class Held:
     """The evaluation texts, for dropping training rows that are (almost) one of them. Nothing is printed."""
 
-    def __init__(self, folder):
+    def __init__(self, *folders):
         self.exact, self.index, self.grams = set(), defaultdict(set), []
-        for name in sorted(os.listdir(folder)) if folder else []:
-            if not name.endswith((".jsonl", ".json")):
+        for path in [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder))]:
+            if not path.endswith((".jsonl", ".json")):
                 continue
-            with open(os.path.join(folder, name), encoding="utf-8") as f:
+            with open(path, encoding="utf-8") as f:
                 content = f.read()
-            rows = [json.loads(line) for line in content.splitlines() if line.strip()] if name.endswith("l") else [json.loads(content)]
+            rows = [json.loads(line) for line in content.splitlines() if line.strip()] if path.endswith("l") else [json.loads(content)]
             for text in strings(rows):
                 if text in LABELS or text in ("zh", "en"):
                     continue
@@ -133,7 +157,7 @@ def share(text):
 
 
 def build(data, folder, evaluation):
-    held_texts = Held(evaluation)
+    held_texts = Held(*evaluation)
     train, held, dropped, seen = [], [], Counter(), {}
     counts = Counter()
     pool = [(s, r) for s, r in mapped(data)]
@@ -141,13 +165,15 @@ def build(data, folder, evaluation):
     # Translations are capped together: a pair is in or out by its id, not by chance.
     pool.sort(key=lambda x: share(x[1].pair) if x[1].pair else 2.0)
     tests = {bare(r.text) for s, r in pool if s == "test"}
-    for row in written(folder):
+    for row in (*written(folder), *topics(folder)):
         key = bare(row.text) or row.text
         if held_texts.near(row.text):
-            dropped["written"] += 1
+            dropped["topic" if row.topic else "written"] += 1
+        elif row.topic and key in seen:
+            dropped["repeated"] += 1
         else:
             seen[key] = row.label
-            (held if share(row.text) < 0.12 else train).append(row)
+            (held if share(row.topic or row.text) < 0.12 else train).append(row)
     for split, row in pool:
         key = bare(row.text)
         if split == "test" or not key or len(row.text) > 400:
@@ -229,6 +255,7 @@ def double(a, b, rng):
 
 def epoch(train, rng, cell=560, scope=1100):
     """cell: draws per label and language; scope: those of out_of_scope."""
+    train = messages(train)
     by = defaultdict(lambda: {"written": [], "mapped": []})
     ambiguous = [r for r in train if r.source == "ambiguous"]
     for r in train:

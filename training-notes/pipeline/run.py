@@ -3,9 +3,10 @@
 python training-notes/pipeline/run.py --data DIR --weights e5-small-q4.bin --work DIR --out models/intent/VERSION
 
 DIR holds the public sets (see README.md), WORK receives caches and checkpoints and stays outside the
-repository. `--stages` runs a part: vocabulary, train, export, calibrate, bundle (each reads what the one
-before left in WORK). `--evaluation` names the folder of evaluation texts, used to drop near-duplicates
-from training and for nothing else here; report.py measures on it, once.
+repository. `--stages` runs a part: vocabulary, train, mean, export, calibrate, bundle (each reads what the one
+before left in WORK). `--evaluation` names the folders of evaluation texts, used to drop near-duplicates
+from training and for nothing else here; report.py measures on them, once. `--start BUNDLE` goes on from a
+bundle instead of from the pretrained weights.
 """
 import argparse
 import json
@@ -21,7 +22,7 @@ import weights as weighing
 from clean import clean
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STAGES = ("vocabulary", "train", "export", "calibrate", "bundle")
+STAGES = ("vocabulary", "train", "mean", "export", "calibrate", "bundle")
 
 
 def arguments():
@@ -31,11 +32,16 @@ def arguments():
     p.add_argument("--work", required=True)
     p.add_argument("--out")
     p.add_argument("--rows", default=os.path.join(HERE, "..", "rows"))
-    p.add_argument("--evaluation", default=os.path.join(HERE, "..", "..", "eval", "understanding"))
+    p.add_argument("--evaluation", nargs="+", default=[os.path.join(HERE, "..", "..", "eval", x) for x in ("understanding", "faq")])
+    p.add_argument("--start", help="folder of a bundle")
+    p.add_argument("--resume", action="store_true", help="train the checkpoint of WORK further, with a rate that begins at seven tenths")
     p.add_argument("--stages", default=",".join(STAGES))
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--epochs", type=int, default=4)
     p.add_argument("--minutes", type=float, default=45)
+    p.add_argument("--threads", type=int, default=2, help="1 is faster where other work shares the cores")
+    p.add_argument("--mean", nargs="+", help="checkpoints whose mean becomes that of WORK, in the stage mean")
+    p.add_argument("--told", help="how the bundle was made, for its manifest, when one command does not say it")
     return p.parse_args()
 
 
@@ -55,6 +61,7 @@ def vocabulary(a, note):
 
 
 def train(a, note):
+    import retrieve
     import train as training
 
     w = weighing.read(a.weights)
@@ -63,7 +70,22 @@ def train(a, note):
     tokenizer = Tokenizer.from_file(os.path.join(a.work, "tokenizer.json"))
     rows, held, dropped = rowing.build(a.data, a.rows, a.evaluation)
     note(f"{len(rows)} rows to train, {len(held)} held out, dropped {dict(dropped)}")
-    training.run(rows, held, w, keep, tokenizer, a.work, seed=a.seed, epochs=a.epochs, minutes=a.minutes, note=note)
+    fines = retrieve.fine(a.data, rowing.Held(*a.evaluation))
+    note(f"{len({r.topic for r in rows if r.topic})} topics to train; fine labels: {', '.join(str(len(f)) for f in fines)}")
+    training.run(rows, held, w, keep, tokenizer, a.work, fines=fines, start=a.start, resume=a.resume, seed=a.seed, epochs=a.epochs, minutes=a.minutes, threads=a.threads, note=note)
+
+
+def mean(a, note):
+    """The mean of the weights of several checkpoints of one training; the last one's counts."""
+    import torch
+
+    if not a.mean:
+        return
+    stored = [torch.load(path, weights_only=False) for path in a.mean]
+    last = stored[-1]
+    state = {k: torch.stack([s["state"][k] for s in stored]).mean(0) if v.is_floating_point() else v for k, v in last["state"].items()}
+    torch.save(last | {"state": state}, os.path.join(a.work, "student.pt"))
+    note(f"mean of {len(stored)} checkpoints")
 
 
 def export(a, note):
@@ -96,7 +118,7 @@ def main():
         if stage not in STAGES:
             sys.exit(f"unknown stage {stage}; known: {', '.join(STAGES)}")
         note(stage)
-        {"vocabulary": vocabulary, "train": train, "export": export, "calibrate": calibrate, "bundle": bundle}[stage](a, note)
+        {"vocabulary": vocabulary, "train": train, "mean": mean, "export": export, "calibrate": calibrate, "bundle": bundle}[stage](a, note)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, "..", "pipeline"))
 
+import retrieve  # noqa: E402
 import rows as rowing  # noqa: E402
 from clean import LIMIT, clean  # noqa: E402
 
@@ -56,6 +57,44 @@ class Rows(unittest.TestCase):
         for lang in ("zh", "en"):
             for label in rowing.LABELS:
                 self.assertGreaterEqual(sum(r.label == label and r.lang == lang and len(r.target) == 1 for r in rows), 40, (label, lang))
+
+    def test_topics(self):
+        rows = list(rowing.topics(os.path.join(HERE, "..", "rows")))
+        topics = {r.topic for r in rows}
+        self.assertGreaterEqual(len(topics), 450)
+        for r in rows:
+            self.assertTrue(r.text)
+            self.assertIn(r.label, ["", *rowing.LABELS])
+        for t in topics:
+            for lang in ("zh", "en"):
+                own = [r for r in rows if r.topic == t and r.lang == lang]
+                self.assertEqual(sum(r.page for r in own), 2, t)
+                texts = [r.text for r in own if not r.page]
+                self.assertGreaterEqual(len(texts), 18, t)
+                self.assertEqual(len(set(texts)), len(texts), t)
+
+    def test_pairs_of_a_batch(self):
+        rows = list(rowing.topics(os.path.join(HERE, "..", "rows")))
+        sampler = retrieve.Sampler(rows, [{"a": ["x1", "x2"], "b": ["y1", "y2"]}], random.Random(1))
+        own = {r.text: r.topic for r in rows}
+        for _ in range(20):
+            texts, groups, labels = sampler.batch()
+            if labels:
+                self.assertEqual(len(texts), 2 * retrieve.GROUPS)
+                self.assertEqual(len(set(groups)), retrieve.GROUPS)
+                for text, group in zip(texts, groups):
+                    self.assertIn(own.get(text, group), (group,))
+            else:
+                self.assertEqual(groups, ["a", "a", "b", "b"] if groups[0] == "a" else ["b", "b", "a", "a"])
+
+    def test_pairs_are_pulled_together(self):
+        import torch
+
+        apart = torch.eye(4)
+        together = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
+        groups = ["a", "a", "b", "b"]
+        self.assertLess(retrieve.loss(together, groups).item(), 1e-6)
+        self.assertGreater(retrieve.loss(apart, groups).item(), 1)
 
     def test_evaluation_texts_are_dropped(self):
         with tempfile.TemporaryDirectory() as d:
@@ -119,6 +158,37 @@ class Bundles(unittest.TestCase):
         import bundle
 
         self.assertGreaterEqual(bundle.verify(newest("intent")), 200)
+
+    def test_training_goes_on_from_a_bundle(self):
+        """The weights that are read back give what the graph gives."""
+        import export as exporting
+        from model import pad
+        from tokenizers import Tokenizer
+
+        folder = newest("intent")
+        plain = exporting.Plain(self.model(folder)).eval()
+        tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+        s = exporting.session(os.path.join(folder, "model.onnx"))
+        for text in ("我要退货", "where is my parcel"):
+            ids = tokenizer.encode(text).ids
+            want, got = exporting.alone(s, ids), plain(*pad([ids]))
+            for a, b, most in zip(want, got, (0.3, 0.03, 0.04)):
+                self.assertLess(np.abs(a - b[0].detach().numpy()).max(), most)
+
+    @staticmethod
+    def model(folder):
+        import export as exporting
+        from model import Intent
+        from transformers import BertConfig, BertModel
+
+        state = exporting.stored(folder)
+        words, places = (state[f"bert.embeddings.{k}_embeddings.weight"].shape for k in ("word", "position"))
+        layers = 1 + max(int(k.split(".")[3]) for k in state if k.startswith("bert.encoder.layer."))
+        bert = BertModel(BertConfig(vocab_size=words[0], hidden_size=words[1], num_hidden_layers=layers, num_attention_heads=12,
+                                    intermediate_size=4 * words[1], max_position_embeddings=places[0]), add_pooling_layer=False)
+        model = Intent(bert, len(rowing.LABELS))
+        model.load_state_dict(state, strict=False)
+        return model.eval()
 
     def test_value(self):
         import onnxruntime as ort
