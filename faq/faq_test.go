@@ -13,7 +13,7 @@ import (
 	"usher/internal/memindex"
 )
 
-const trained = "intent-1.0.0" // an embedding that is calibrated
+const trained = "intent-1.1.0" // an embedding that is calibrated
 
 func entry(id, zh, en string, questions ...string) usher.FAQEntry {
 	return usher.FAQEntry{
