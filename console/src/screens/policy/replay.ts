@@ -27,9 +27,11 @@ export function figureWord(f: Pick<ReplayFigure, "name" | "key" | "tier">, names
   return f.tier ? `${word} · ${tierWord(f.tier)}` : word;
 }
 
-/** changeText is the change in share, or that it is not clear. */
-export const changeText = (f: Pick<ReplayFigure, "change" | "low" | "clear">): string =>
-  f.low !== undefined && !f.clear ? t.rpUnclear : points(f.change.share);
+/** changeText is the change in share, "0" for none, or that it is not clear. */
+export const changeText = (f: Pick<ReplayFigure, "change" | "low" | "clear">): string => {
+  if (f.low !== undefined && !f.clear) return t.rpUnclear;
+  return f.change.share === 0 ? "0" : points(f.change.share);
+};
 
 /** intervalText is the interval of a clear change, "" = none to tell. */
 export function intervalText(f: Pick<ReplayFigure, "low" | "high" | "clear">): string {
