@@ -84,8 +84,8 @@ func NewPlacer(p *policy.Compiled, b usher.Bundle) *Placer {
 // Place tells where the conversation goes that the first turn opens or reopens.
 // Further turns are what its customer said before anybody was asked. unanswered is
 // when a greeting or a question had got no answer for too long, zero = never;
-// textGone means that what he wrote is not kept any more. It reports false when the placement hangs on what is not
-// known: then it may be another.
+// textGone means that what he wrote is not kept any more. It reports false when
+// the placement hangs on what is not known: then it may be another.
 //
 // Whether a question is asked, and what is answered, is as it was: only then is
 // it the policy alone that differs between two placers.
@@ -95,6 +95,10 @@ func (z *Placer) Place(turns []Turn, unanswered time.Time, textGone bool) (Place
 	clear(s.convs)
 	var c *usher.Conversation
 	reopened, asked, kept := false, false, 0
+	refused := func(why string) (Placement, bool) {
+		// A tier is blocked whatever rules say.
+		return s.placement(c, string(usher.StateBlocked), why, kept), why == usher.ReasonBlacklist || !s.later.unsure
+	}
 	for i := range turns {
 		t := &turns[i]
 		s.tx.begin(&usher.Change{}, t.At) // thrown away
@@ -105,8 +109,7 @@ func (z *Placer) Place(turns []Turn, unanswered time.Time, textGone bool) (Place
 		s.receive(c, &t.Arrival)
 		s.learn(c, &t.Arrival)
 		if why := s.evaluate(c); why != "" {
-			sure := why == usher.ReasonBlacklist || !s.later.unsure // a tier is blocked whatever rules say
-			return s.placement(c, string(usher.StateBlocked), why, kept), sure
+			return refused(why)
 		}
 		if !reopened && s.botTakes(c, &t.Arrival) {
 			return s.placement(c, string(usher.StateBot), c.Work.BotWhy, kept), !s.later.unsure
@@ -121,7 +124,7 @@ func (z *Placer) Place(turns []Turn, unanswered time.Time, textGone bool) (Place
 		c.Work.Generalist = true
 	}
 	if why := s.evaluate(c); why != "" {
-		return s.placement(c, string(usher.StateBlocked), why, kept), why == usher.ReasonBlacklist || !s.later.unsure
+		return refused(why)
 	}
 	return s.placement(c, string(usher.StateQueued), "", kept), !s.later.unsure
 }

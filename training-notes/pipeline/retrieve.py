@@ -5,7 +5,6 @@ file, by the centres of the embeddings of the moment; the author of a file kept 
 neighbour is a true negative), and the fine labels of two public sets. loss(embedding, groups) is InfoNCE over
 a batch, every text of another group being a negative. recall(…) measures on topics that are not trained on.
 """
-import random
 from collections import defaultdict
 
 import numpy as np
@@ -101,9 +100,8 @@ def recall(held, encode):
     if not rows:
         return {}
     vectors = dict(zip([r.text for r in rows], encode([r.text for r in rows])))
-    names = sorted({r.topic for r in rows})
-    pages = [np.stack([vectors[r.text] for r in rows if r.topic == t and r.page]) for t in names if any(r.topic == t and r.page for r in rows)]
-    names = [t for t in names if any(r.topic == t and r.page for r in rows)]
+    names = sorted({r.topic for r in rows if r.page})
+    pages = [np.stack([vectors[r.text] for r in rows if r.topic == t and r.page]) for t in names]
     out = {"topics": float(len(names))}
     for lang in ("zh", "en"):
         hits = []
